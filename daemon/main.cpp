@@ -1,0 +1,55 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "daemon/config.hpp"
+#include "daemon/log.hpp"
+#include "daemon/process.hpp"
+#include "futured/daemon.hpp"
+
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kFailure = 1;
+constexpr int kUnavailable = 75;  // another daemon is there: try again when it has gone
+
+int exit_code(const futured::Status& status) {
+  if (status.code() == futured::Code::invalid) return kUsage;
+  return status.code() == futured::Code::refused ? kUnavailable : kFailure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace futured::daemon;
+  auto options = parse_options({argv + 1, argv + argc}, environ);
+  if (!options) {
+    std::fprintf(stderr, "futured: %s\n", options.status().message().c_str());
+    return exit_code(options.status());
+  }
+  if (!options->text.empty()) return std::fputs(options->text.c_str(), stdout) >= 0 ? 0 : kFailure;
+  if (options->check_config) return std::puts("The configuration is right.") >= 0 ? 0 : kFailure;
+
+  // Before the first thread and socket: neither survives going to the background.
+  auto background = Background::enter({options->daemonize, options->pidfile, options->log_file});
+  if (!background) {
+    std::fprintf(stderr, "futured: %s\n", background.status().message().c_str());
+    return exit_code(background.status());
+  }
+  prepare_process();
+  log_level(options->daemon.log_level);
+  if (options->daemon.listen.empty()) {
+    auto endpoint = default_endpoint();
+    if (!endpoint) return (*background)->failed(endpoint.status().message(), exit_code(endpoint.status()));
+    options->daemon.listen.push_back(std::move(*endpoint));
+  }
+  auto daemon = futured::Daemon::create(std::move(options->daemon));
+  if (!daemon) return (*background)->failed(daemon.status().message(), exit_code(daemon.status()));
+  if (const futured::Status ready = (*background)->ready(); !ready.ok()) {
+    return (*background)->failed(ready.message(), exit_code(ready));
+  }
+  const futured::Status end = (*daemon)->run();
+  return end.ok() ? 0 : (*background)->failed(end.message(), kFailure);
+}

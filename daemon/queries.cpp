@@ -1,0 +1,299 @@
+#include "daemon/queries.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "daemon/translate.hpp"
+#include "proto/nearest.hpp"
+
+namespace futured::daemon {
+
+namespace {
+
+using namespace scheduler;  // NOLINT(google-build-using-namespace): this file reads its tables
+
+constexpr std::int64_t kWalkBudget = 100'000;  // one per number skipped
+constexpr std::int64_t kWalkTask = 25;         // per task looked at
+constexpr std::uint32_t kPage = 500;
+constexpr std::size_t kPageBytes = 4 << 20;
+
+const char* ending_name(Attempt::Ending ending) {
+  switch (ending) {
+    case Attempt::Ending::none:
+      return "";
+    case Attempt::Ending::succeeded:
+      return "succeeded";
+    case Attempt::Ending::failed:
+      return "failed";
+    case Attempt::Ending::crashed:
+      return "crashed";
+    case Attempt::Ending::cancelled:
+      return "cancelled";
+    case Attempt::Ending::recalled:
+      return "recalled";
+    case Attempt::Ending::lost:
+      return "lost";
+  }
+  return "";
+}
+
+void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskRecord& r) {
+  const Scheduler& core = c.core;
+  const TaskRecord& t = core.tasks()[slot];
+  const Spec& spec = core.spec(slot);
+  const auto unix_time = [&c](Time at) { return at == 0 ? 0 : at + c.unix_offset_ns; };
+  r.set_number(t.number);
+  r.set_id(raw_id(core.id(slot)));
+  r.set_type(spec.type);
+  r.set_state(static_cast<v1::State>(state_of(t.phase)));
+  r.set_reason(static_cast<v1::Reason>(core.reason(slot)));
+  r.set_pool(core.pool_of(slot));
+  r.set_priority(spec.priority);
+  for (const auto& [name, value] : spec.labels) {
+    v1::Header* h = r.add_labels();
+    h->set_name(name);
+    h->set_value(value);
+  }
+  r.set_group(spec.group);
+  r.set_submitted_unix_ns(unix_time(core.tasks().extent_of(slot).submitted));
+  r.set_attempt_count(t.attempt);
+  r.set_has_result(t.phase == Phase::succeeded);
+  (is_terminal(t.phase) ? r.set_result_bytes(t.payload.size()) : r.set_input_bytes(t.payload.size()));
+  const SideRecord* side = core.tasks().side_if(slot);
+  if (side == nullptr) return;
+  r.set_ended_unix_ns(unix_time(side->ended));
+  if (!side->attempts.empty()) {
+    const Attempt& last = side->attempts.back();
+    r.set_started_unix_ns(unix_time(last.started != 0 ? last.started : last.ended != 0 ? last.sent : 0));
+  }
+  if (side->failure != nullptr) to_wire(*side->failure, *r.mutable_error());
+  if (!detail) return;
+  for (const Attempt& a : side->attempts) {
+    v1::Attempt* out = r.add_attempts();
+    out->set_attempt(a.number);
+    out->set_worker(a.worker);
+    out->set_pid(a.pid);
+    // A call too short to be reported as running started when it was sent, as near as can be told.
+    out->set_started_unix_ns(unix_time(a.started != 0 ? a.started : a.ended != 0 ? a.sent : 0));
+    out->set_ended_unix_ns(unix_time(a.ended));
+    out->set_outcome(ending_name(a.ending));
+    out->set_message(a.message);
+  }
+}
+
+template <class List>
+bool contains(const List& list, const std::string& value) {
+  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
+}
+
+}  // namespace
+
+Result<TaskWalk> TaskWalk::start(const QueryContext& context, const v1::Selector& s, const std::string& cursor,
+                                 bool newest_first) {
+  const bool any = !s.numbers().empty() || !s.ids().empty() || !s.states().empty() || !s.types().empty() ||
+                   !s.pools().empty() || !s.groups().empty() || !s.labels().empty() || !s.keys().empty() || s.all() ||
+                   s.live();
+  if (!any) return Status(Code::invalid, "the selection is empty: name tasks, or say `all`");
+  TaskWalk walk(context, s);
+  walk.down_ = newest_first;
+  walk.budget_ = kWalkBudget;
+  walk.first_ = 1;
+  walk.last_ = context.core.tasks().next_number() - 1;
+  if (!s.numbers().empty()) {
+    TaskNumber low = UINT64_MAX;
+    TaskNumber high = 0;
+    for (const auto& range : s.numbers()) {
+      low = std::min<TaskNumber>(low, range.first());
+      high = std::max<TaskNumber>(high, range.last());
+    }
+    walk.first_ = std::max(walk.first_, low);
+    walk.last_ = std::min(walk.last_, high);
+  }
+  walk.at_ = newest_first ? walk.last_ : walk.first_;
+  if (!cursor.empty()) {
+    if (cursor.size() != 8) return Status(Code::invalid, "this cursor is not one of this daemon");
+    TaskNumber at = 0;
+    for (const unsigned char ch : cursor) at = at << 8 | ch;
+    walk.at_ = at;
+  }
+  walk.done_ = walk.first_ > walk.last_ || walk.at_ < walk.first_ || walk.at_ > walk.last_;
+  return walk;
+}
+
+std::string TaskWalk::cursor() const {
+  std::string raw;
+  for (int shift = 56; shift >= 0; shift -= 8) raw.push_back(static_cast<char>((at_ >> shift) & 0xff));
+  return raw;
+}
+
+TaskSlot TaskWalk::next() {
+  while (!done_ && budget_ > 0) {
+    const TaskSlot slot = context_->core.tasks().find(at_);
+    if (at_ == (down_ ? first_ : last_)) {
+      done_ = true;
+    } else {
+      at_ = down_ ? at_ - 1 : at_ + 1;
+    }
+    --budget_;
+    if (slot == kNoSlot) continue;
+    budget_ -= kWalkTask;
+    if (matches(slot)) return slot;
+  }
+  return kNoSlot;
+}
+
+bool TaskWalk::matches(TaskSlot slot) const {
+  const v1::Selector& s = *selector_;
+  const Scheduler& core = context_->core;
+  const TaskRecord& t = core.tasks()[slot];
+  const Spec& spec = core.spec(slot);
+  if (s.live() && is_terminal(t.phase)) return false;
+  if (!s.numbers().empty() || !s.ids().empty()) {
+    const bool by_number = std::any_of(s.numbers().begin(), s.numbers().end(), [&](const auto& range) {
+      return t.number >= range.first() && t.number <= range.last();
+    });
+    if (!by_number && (s.ids().empty() || !contains(s.ids(), raw_id(core.id(slot))))) return false;
+  }
+  const auto state = static_cast<int>(state_of(t.phase));
+  if (!s.states().empty() && std::find(s.states().begin(), s.states().end(), state) == s.states().end()) return false;
+  if (!contains(s.types(), spec.type) || !contains(s.groups(), spec.group)) return false;
+  if (!s.pools().empty() && !contains(s.pools(), core.pool_of(slot))) return false;
+  if (!s.keys().empty()) return false;
+  // Labels of one name are or, names are and.
+  for (const v1::Header& wanted : s.labels()) {
+    const bool has = std::any_of(s.labels().begin(), s.labels().end(), [&](const v1::Header& other) {
+      return other.name() == wanted.name() &&
+             std::find(spec.labels.begin(), spec.labels.end(), std::make_pair(other.name(), other.value())) !=
+                 spec.labels.end();
+    });
+    if (!has) return false;
+  }
+  return true;
+}
+
+void answer_status(const QueryContext& c, std::int64_t, v1::DaemonStatus& into) {
+  const Counts& n = c.core.counts();
+  v1::Counts& counts = *into.mutable_tasks();
+  counts.set_queued(n.queued);
+  counts.set_running(n.running);
+  counts.set_succeeded(n.succeeded);
+  counts.set_failed(n.failed);
+  counts.set_cancelled(n.cancelled);
+  counts.set_expired(n.expired);
+  into.set_epoch(c.core.epoch());
+  into.set_submitted_total(n.submitted);
+  into.set_completed_total(n.completed());
+  into.set_stale_reports(n.stale_reports);
+  into.set_draining(c.core.draining());
+  into.set_clients(static_cast<std::uint32_t>(c.core.clients()));
+  std::uint32_t workers = 0;
+  for (const Worker& w : c.core.workers().workers) workers += w.id != 0 && w.connection != 0 ? 1 : 0;
+  into.set_workers(workers);
+  v1::Reply pools;
+  answer_pools(c, pools);
+  into.mutable_pools()->Swap(pools.mutable_pools());
+}
+
+Status answer_list(const QueryContext& c, const v1::ListQuery& query, v1::Reply& into) {
+  Result<TaskWalk> walk = TaskWalk::start(c, query.selector(), query.cursor(), query.newest_first());
+  if (!walk) return walk.status();
+  const std::uint32_t limit = query.limit() == 0 ? kPage : std::min(query.limit(), kPage);
+  std::size_t bytes = 0;
+  while (static_cast<std::uint32_t>(into.tasks_size()) < limit && bytes < kPageBytes) {
+    const TaskSlot slot = walk->next();
+    if (slot == kNoSlot) break;
+    v1::TaskRecord& record = *into.add_tasks();
+    fill_record(c, slot, query.detail(), record);
+    bytes += record.ByteSizeLong();
+  }
+  if (!walk->done()) {
+    into.set_more(true);
+    into.set_cursor(walk->cursor());
+  } else if (into.tasks_size() == 0 && query.cursor().empty() && !query.selector().numbers().empty()) {
+    // A number once issued is never unknown.
+    const bool issued = std::any_of(query.selector().numbers().begin(), query.selector().numbers().end(),
+                                    [&](const auto& range) { return c.core.tasks().issued(range.first()); });
+    const bool found = std::any_of(query.selector().numbers().begin(), query.selector().numbers().end(),
+                                   [&](const auto& range) { return c.core.tasks().find(range.first()) != kNoSlot; });
+    if (!found) {
+      const std::string which = "task " + std::to_string(query.selector().numbers(0).first());
+      return issued ? Status(Code::forgotten, which + " is forgotten: its result was taken and its retention is over")
+                    : Status(Code::not_found, "there is no " + which);
+    }
+  }
+  return {};
+}
+
+Status answer_catalog(const QueryContext& c, const v1::CatalogQuery& query, v1::Reply& into) {
+  const auto add = [&](const v1::TaskType& type) {
+    v1::TaskType& out = *into.add_types();
+    out = type;
+    if (!query.schema()) out.clear_schema();
+  };
+  if (query.types().empty()) {
+    for (const auto& [name, type] : c.types) add(type);
+    return {};
+  }
+  for (const std::string& wanted : query.types()) {
+    const auto it = c.types.find(wanted);
+    if (it == c.types.end()) {
+      std::vector<std::string> names;
+      for (const auto& [name, type] : c.types) names.push_back(name);
+      const std::string near = nearest(wanted, names);
+      return {Code::not_found,
+              "unknown task '" + wanted + "'" +
+                  (near.empty() ? std::string("; `fut catalog` lists what there is") : "; did you mean '" + near + "'?")};
+    }
+    add(it->second);
+  }
+  return {};
+}
+
+void answer_workers(const QueryContext& c, v1::Reply& into) {
+  const WorkerTable& table = c.core.workers();
+  for (const Worker& w : table.workers) {
+    if (w.id == 0) continue;
+    v1::WorkerRecord& r = *into.add_workers();
+    r.set_id(w.id);
+    r.set_pid(w.pid);
+    r.set_host(w.host);
+    r.set_pool(table.pools[w.pool].name);
+    r.set_state(w.connection == 0 ? "disconnected" : w.draining ? "draining" : w.announcing ? "starting" : "ready");
+    r.set_running(w.in_flight[0] + w.in_flight[1]);
+    r.set_threads(w.slots[0]);
+    r.set_async_slots(w.slots[1]);
+    for (const ClassId cls : w.classes) r.add_types(table.classes[cls].type);
+    r.set_completed(w.completed);
+  }
+}
+
+void answer_pools(const QueryContext& c, v1::Reply& into) {
+  const WorkerTable& table = c.core.workers();
+  for (std::uint32_t p = 0; p < table.pools.size(); ++p) {
+    const Pool& pool = table.pools[p];
+    v1::PoolRecord& r = *into.add_pools();
+    r.set_name(pool.name);
+    for (const WorkerIndex w : pool.workers) {
+      if (table.workers[w].connection != 0) r.set_ready(r.ready() + 1);
+      r.set_running(r.running() + table.workers[w].running[0] + table.workers[w].running[1]);
+    }
+    r.set_queued(c.core.queued_in(p));
+    std::set<std::string> plugins;
+    for (const ClassId cls : pool.classes) {
+      const auto type = c.types.find(table.classes[cls].type);
+      if (type != c.types.end() && !type->second.plugin().empty()) plugins.insert(type->second.plugin());
+    }
+    for (const std::string& name : plugins) r.add_plugins(name);
+    const auto config =
+        std::find_if(c.pools.begin(), c.pools.end(), [&](const PoolConfig& x) { return x.name == pool.name; });
+    if (config == c.pools.end()) continue;
+    r.set_threads(config->threads);
+    r.set_async_slots(config->async_slots);
+    if (c.supervisor == nullptr) continue;
+    const Supervisor::PoolView view = c.supervisor->view(pool.name);
+    r.set_processes(view.wanted);
+    r.set_trouble(view.trouble);
+  }
+}
+
+}  // namespace futured::daemon

@@ -1,0 +1,207 @@
+// Decides everything, touches nothing: no clock, no thread, no socket, no file. The same events at the same times give
+// the same actions. Owned and called by one thread.
+//
+// A turn: handle() each event, then advance() once, then carry the actions out, then clear them. Time stands still
+// within a turn. A turn is bounded: what could be long (a million tasks of a client that went away) is done in
+// portions, and next_deadline() is `now` while any remain.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/scheduler/action.hpp"
+#include "daemon/scheduler/event.hpp"
+#include "daemon/scheduler/ready_queue.hpp"
+#include "daemon/scheduler/retention.hpp"
+#include "daemon/scheduler/session_table.hpp"
+#include "daemon/scheduler/task_table.hpp"
+#include "daemon/scheduler/worker_table.hpp"
+
+namespace futured::scheduler {
+
+struct Limits {
+  std::uint64_t payload_bytes = 64ULL << 20;
+  std::uint64_t tasks = 10'000'000;      ///< not ended
+  std::uint64_t bytes = 4ULL << 30;      ///< of inputs and of results not taken
+  std::uint64_t window_tasks = 65'536;   ///< a client may submit this far ahead of what was accepted
+  std::uint64_t window_bytes = 256ULL << 20;
+  Time session_resume = 60'000'000'000;  ///< how long outcomes are held for a client that went away
+  Time worker_return = 5'000'000'000;    ///< how long a disconnected worker started by hand may take to come back
+};
+
+struct Counts {
+  std::uint64_t queued = 0, running = 0;                                // now
+  std::uint64_t succeeded = 0, failed = 0, cancelled = 0, expired = 0;  // since the start
+  std::uint64_t submitted = 0;
+  std::uint64_t stale_reports = 0;  ///< completions whose token was not current
+  std::uint64_t bytes = 0;          ///< payloads held
+  std::uint64_t completed() const { return succeeded + failed + cancelled + expired; }
+};
+
+class Scheduler {
+ public:
+  /// `epoch` grows with every start of the daemon.
+  Scheduler(Limits limits, std::uint32_t epoch) : limits_(limits), epoch_(epoch) {}
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  void handle(const Event& event, Time now, Actions& actions);
+  /// The end of a turn: deadlines, portions of long work, dispatch, delivery.
+  void advance(Time now, Actions& actions);
+  /// When advance() is wanted even if nothing happens; <= now if at once, kNever if not at all.
+  Time next_deadline() const;
+
+  // What translation and queries read.
+  const TaskTable& tasks() const { return tasks_; }
+  const Spec& spec(TaskSlot slot) const { return specs_[tasks_[slot].spec].spec; }
+  /// As placed; what the client asked for if the task was rejected.
+  const std::string& pool_of(TaskSlot slot) const {
+    const ClassId cls = specs_[tasks_[slot].spec].cls;
+    return cls == kNoClass ? spec(slot).pool : table_.pools[table_.classes[cls].pool].name;
+  }
+  Reason reason(TaskSlot slot) const;
+  AttemptToken token(TaskSlot slot) const { return {epoch_, tasks_[slot].attempt, tasks_[slot].number}; }
+  TaskId id(TaskSlot slot) const { return {sessions_[tasks_.extent_of(slot).session].stream, tasks_.seq_of(slot)}; }
+  const WorkerTable& workers() const { return table_; }
+  const Worker* worker(WorkerId id) const {
+    const WorkerIndex w = table_.find(id);
+    return w == kNone ? nullptr : &table_.workers[w];
+  }
+  std::uint64_t queued_in(std::uint32_t pool) const;
+  const Session* session(SessionId id) const {
+    return id < sessions_.end() ? const_cast<SessionTable&>(sessions_).find(id) : nullptr;
+  }
+  std::size_t clients() const { return connected_clients_; }
+  const Counts& counts() const { return counts_; }
+  std::uint32_t epoch() const { return epoch_; }
+  bool draining() const { return draining_; }
+  /// After Abandon: every task has ended.
+  bool abandoned() const { return abandon_next_ != kNotAbandoned && abandon_next_ >= tasks_.next_number(); }
+  /// Tasks sent to a worker and not ended.
+  std::uint64_t at_workers() const { return live_tasks() - ready_.size(); }
+  /// Outcomes that connected clients have not taken yet.
+  bool owes_deliveries() const;
+  const Limits& limits() const { return limits_; }
+  /// The task whose current attempt has this token and is at this worker; kNoSlot if there is none.
+  TaskSlot current(WorkerId worker, const AttemptToken& token) const;
+  /// The task a session means by a handle; kNoSlot if it is gone or never was.
+  TaskSlot by_handle(SessionId session, std::uint64_t handle) const;
+  /// Who follows the live output of a task: its session and handle.
+  std::optional<std::pair<SessionId, std::uint64_t>> follower(TaskSlot slot) const;
+
+ private:
+  friend struct Invariants;
+
+  // clients.cpp
+  void on(const event::ClientHello&, Time, Actions&);
+  void on(const event::ClientGone&, Time, Actions&);
+  void on(const event::Submit&, Time, Actions&);
+  void on(const event::Delivered&, Time, Actions&);
+  void on(const event::Cancel&, Time, Actions&);
+  void on(const event::CancelTask&, Time, Actions&);
+  void on(const event::Attach&, Time, Actions&);
+  void on(const event::Drain&, Time, Actions&);
+  void on(const event::Abandon&, Time, Actions&);
+  void abandon_portion(Time now, Actions& actions);
+  struct Placement {
+    ClassId cls = kNoClass;
+    std::string refusal, warning;
+  };
+  Placement place(const Spec& spec) const;
+  void deliver(SessionId id, TaskSlot slot, std::uint64_t handle);
+  void flush_deliveries(Actions& actions);
+  void take_up_to(SessionId id, std::uint64_t processed);
+  void release(TaskSlot slot);
+  void forget_if_free(TaskSlot slot);
+  void extent_closed(const Extent& extent);
+  void bury_if_free(SessionId id, Actions& actions);
+  void sweep_sessions(Time now, Actions& actions);
+  Verdict cancel(TaskSlot slot, bool running_too, Time grace, Time now, Actions& actions, bool& pending);
+  void settle_cancel(TaskSlot slot, Verdict verdict, Actions& actions);
+  bool full() const { return live_tasks() >= limits_.tasks || counts_.bytes >= limits_.bytes; }
+  std::uint64_t live_tasks() const { return counts_.queued + counts_.running; }
+  void want_delivery(SessionId id);
+  void grant(SessionId id);
+  void feed_starved(Actions& actions);
+  TaskSlot find_seq(const Session& session, Seq seq, bool& issued) const;
+
+  // workers.cpp
+  void on(const event::PoolDefined&, Time, Actions&);
+  void on(const event::WorkerHello&, Time, Actions&);
+  void on(const event::WorkerCredit&, Time, Actions&);
+  void on(const event::Running&, Time, Actions&);
+  void on(const event::Ran&, Time, Actions&);
+  void on(const event::Recalled&, Time, Actions&);
+  void on(const event::Announced&, Time, Actions&);
+  void on(const event::WorkerDisconnected&, Time, Actions&);
+  void on(const event::WorkerLost&, Time, Actions&);
+  void on(const event::WorkerDraining&, Time, Actions&);
+  ClassId class_named(std::uint32_t pool, const TypeOffer& type);
+  void offer(WorkerIndex w, const std::vector<TypeOffer>& types);
+  void attach_to_worker(TaskSlot slot, WorkerIndex w);
+  void detach_from_worker(TaskSlot slot);
+  void started(TaskSlot slot, Time now, Actions& actions);
+  void end_attempt(TaskSlot slot, Attempt::Ending ending, std::string message, Time now);
+  void attempt_failed(TaskSlot slot, Failure failure, Time now, Actions& actions);
+  void requeue(TaskSlot slot, bool front);
+  void replace_payload(TaskSlot slot, Slice payload);
+  void finish(TaskSlot slot, Phase phase, std::optional<Failure> failure, Time now, Actions& actions);
+  void lose(WorkerIndex w, const event::WorkerLost& why, Time now, Actions& actions);
+
+  // dispatch.cpp
+  void dispatch(Time now, Actions& actions);
+  std::size_t dispatch_pool(std::uint32_t pool, bool ahead, std::size_t budget, Time now, Actions& actions);
+  void send_to(WorkerIndex w, TaskSlot slot, Time now, Actions& actions);
+  void rebalance(std::uint32_t pool, Actions& actions);
+
+  const Class& class_of(TaskSlot slot) const { return table_.classes[specs_[tasks_[slot].spec].cls]; }
+
+  const Limits limits_;
+  const std::uint32_t epoch_;
+  bool draining_ = false;
+  bool more_now_ = false;  ///< a portion of something remains
+  static constexpr TaskNumber kNotAbandoned = 0;
+  TaskNumber abandon_next_ = kNotAbandoned;  ///< from here on tasks are still to be abandoned
+
+  TaskTable tasks_;
+  SpecTable specs_;
+  ReadyQueue ready_{tasks_};
+  SessionTable sessions_;
+  WorkerTable table_;
+  Retention retention_;
+  Counts counts_;
+  WorkerId next_worker_ = 1;
+  std::size_t connected_clients_ = 0;
+
+  std::vector<SessionId> delivery_list_;  ///< sessions with something to deliver
+  std::vector<SessionId> starved_;        ///< sessions whose submit credit waits for room
+  std::vector<SessionId> absent_;         ///< disconnected sessions with a deadline
+  struct Attachment {
+    SessionId session = 0;
+    std::uint64_t handle = 0;
+    bool live_output = false;
+  };
+  std::map<TaskNumber, std::vector<Attachment>> attachments_;  ///< of live tasks
+  struct Sweep {
+    SessionId session = 0;
+    enum class What : std::uint8_t { cancel, release } what = What::cancel;
+    std::uint64_t position = 0;
+    TaskNumber number = 0;
+  };
+  std::deque<Sweep> sweeps_;
+  std::vector<SessionId> burials_;  ///< sessions that may be forgotten now
+  static constexpr Time kDisconnectGrace = 5'000'000'000;
+  struct PendingCancel {
+    CancelReply reply;
+    std::size_t open = 0;
+  };
+  std::map<std::uint64_t, PendingCancel> pending_cancels_;
+  std::uint64_t next_pending_ = 1;
+  std::map<TaskNumber, std::vector<std::pair<std::uint64_t, std::size_t>>> cancel_waiters_;
+};
+
+}  // namespace futured::scheduler

@@ -1,0 +1,77 @@
+// What the tasks of a batch have in common, and the table in which tasks share it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace futured::scheduler {
+
+struct Spec {
+  std::string type;
+  std::string pool;  ///< empty: the first that offers the type
+  std::int32_t priority = 0;
+  std::uint32_t retries = 0;
+  std::int32_t crashes = 0;  ///< how many crashes end the task; 0: kDefaultCrashes; < 0: the first
+  std::int64_t keep_ns = 0;
+  bool detached = false;
+  bool live_output = false;
+  bool cancel_on_disconnect = false;
+  std::int64_t disconnect_grace_ns = 0;
+  std::string group;
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string content_type;
+
+  friend bool operator==(const Spec&, const Spec&) = default;
+};
+inline constexpr std::int32_t kDefaultCrashes = 3;
+inline constexpr std::int32_t kMinPriority = -100;
+inline constexpr std::int32_t kMaxPriority = 100;
+
+/// Where tasks of a pool and type wait, dense; see ReadyQueue.
+using ClassId = std::uint32_t;
+inline constexpr ClassId kNoClass = UINT32_MAX;
+
+using SpecId = std::uint32_t;
+
+/// Counted specs by index. A spec lives as long as a task uses it; references stay valid until then.
+class SpecTable {
+ public:
+  struct Entry {
+    Spec spec;
+    ClassId cls = kNoClass;
+    std::uint32_t users = 0;
+  };
+  /// Takes the spec in with no users yet; the caller adds them at once.
+  SpecId add(Spec spec, ClassId cls) {
+    SpecId id = 0;
+    if (free_.empty()) {
+      id = static_cast<SpecId>(entries_.size());
+      entries_.push_back(std::make_unique<Entry>());
+    } else {
+      id = free_.back();
+      free_.pop_back();
+    }
+    *entries_[id] = Entry{std::move(spec), cls, 0};
+    return id;
+  }
+  const Entry& operator[](SpecId id) const { return *entries_[id]; }
+  void use(SpecId id, std::uint32_t n = 1) { entries_[id]->users += n; }
+  void drop(SpecId id) {
+    Entry& e = *entries_[id];
+    if (--e.users == 0) {
+      e.spec = {};
+      free_.push_back(id);
+    }
+  }
+  std::size_t live() const { return entries_.size() - free_.size(); }
+
+ private:
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<SpecId> free_;
+};
+
+}  // namespace futured::scheduler

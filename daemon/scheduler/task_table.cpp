@@ -1,0 +1,95 @@
+#include "daemon/scheduler/task_table.hpp"
+
+#include <algorithm>
+
+namespace futured::scheduler {
+
+ExtentId TaskTable::open_extent(SessionId session, Seq first_seq, std::uint32_t count, Time now) {
+  ExtentId id = 0;
+  if (free_extents_.empty()) {
+    id = static_cast<ExtentId>(extents_.size());
+    extents_.emplace_back();
+  } else {
+    id = free_extents_.back();
+    free_extents_.pop_back();
+  }
+  extents_[id] = Extent{session, 1, count, first_seq, next_number_, now};  // one for the opener, until seal()
+  return id;
+}
+
+TaskSlot TaskTable::add(ExtentId extent) {
+  TaskSlot slot = 0;
+  if (free_.empty()) {
+    slot = used_++;
+    if ((slot >> kChunkBits) == chunks_.size()) chunks_.push_back(std::make_unique<TaskRecord[]>(kChunkMask + 1));
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  const TaskNumber number = next_number_++;
+  TaskRecord& t = (*this)[slot];
+  t = TaskRecord{};
+  t.number = number;
+  t.extent = extent;
+  t.phase = Phase::queued;
+  ++extents_[extent].live;
+  ++live_;
+
+  const std::size_t chunk = number >> kChunkBits;
+  if (chunk >= numbers_.size()) numbers_.resize(chunk + 1);
+  NumberChunk& n = numbers_[chunk];
+  if (n.slots == nullptr) {
+    n.slots = std::make_unique<TaskSlot[]>(kChunkMask + 1);
+    std::fill_n(n.slots.get(), kChunkMask + 1, kNoSlot);
+  }
+  n.slots[number & kChunkMask] = slot;
+  ++n.live;
+  return slot;
+}
+
+bool TaskTable::forget(TaskSlot slot) {
+  TaskRecord& t = (*this)[slot];
+  NumberChunk& n = numbers_[t.number >> kChunkBits];
+  n.slots[t.number & kChunkMask] = kNoSlot;
+  // The chunk that numbers are being issued from stays, so that it is not made again and again.
+  if (--n.live == 0 && (next_number_ >> kChunkBits) != (t.number >> kChunkBits)) n.slots.reset();
+  if (t.side != kNone) {
+    sides_[t.side >> kSideBits][t.side & kSideMask].reset();
+    free_sides_.push_back(t.side);
+  }
+  const ExtentId extent = t.extent;
+  t = TaskRecord{};
+  free_.push_back(slot);
+  --live_;
+  return drop_extent(extent);
+}
+
+bool TaskTable::drop_extent(ExtentId extent) {
+  if (--extents_[extent].live != 0) return false;
+  free_extents_.push_back(extent);
+  return true;
+}
+
+TaskSlot TaskTable::find(TaskNumber number) const {
+  if (!issued(number)) return kNoSlot;
+  const NumberChunk& n = numbers_[number >> kChunkBits];
+  return n.slots == nullptr ? kNoSlot : n.slots[number & kChunkMask];
+}
+
+SideRecord& TaskTable::side(TaskSlot slot) {
+  TaskRecord& t = (*this)[slot];
+  if (t.side == kNone) {
+    if (free_sides_.empty()) {
+      if ((used_sides_ >> kSideBits) == sides_.size()) {
+        sides_.push_back(std::make_unique<SideRecord[]>(kSideMask + 1));
+      }
+      t.side = used_sides_++;
+    } else {
+      t.side = free_sides_.back();
+      free_sides_.pop_back();
+    }
+  }
+  return sides_[t.side >> kSideBits][t.side & kSideMask];
+}
+
+}  // namespace futured::scheduler

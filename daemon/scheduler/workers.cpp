@@ -1,0 +1,398 @@
+// The worker side of the scheduler: who is there, what it runs, how attempts end.
+#include <algorithm>
+#include <utility>
+
+#include "daemon/scheduler/scheduler.hpp"
+
+namespace futured::scheduler {
+
+namespace {
+std::size_t index(Lane lane) { return static_cast<std::size_t>(lane); }
+}  // namespace
+
+ClassId Scheduler::class_named(std::uint32_t pool, const TypeOffer& type) {
+  ClassId cls = table_.find_class(pool, type.name);
+  if (cls == kNoClass) {
+    cls = ready_.add_class();
+    table_.add_class(cls, pool, type);
+  }
+  return cls;
+}
+
+void Scheduler::on(const event::PoolDefined& e, Time, Actions&) {
+  const std::uint32_t pool = table_.pool_named(e.name);
+  for (const TypeOffer& type : e.types) class_named(pool, type);
+}
+
+void Scheduler::offer(WorkerIndex w, const std::vector<TypeOffer>& types) {
+  Worker& worker = table_.workers[w];
+  for (const ClassId cls : worker.classes) std::erase(table_.classes[cls].offering, w);
+  worker.classes.clear();
+  for (const TypeOffer& type : types) {
+    const ClassId cls = class_named(worker.pool, type);
+    Class& c = table_.classes[cls];
+    // A type has one lane in a pool: what an earlier worker said, unless nobody offers it any more.
+    if (c.offering.empty() && ready_.empty(cls)) c.lane = type.lane;
+    if (c.lane != type.lane || std::find(c.offering.begin(), c.offering.end(), w) != c.offering.end()) continue;
+    c.offering.push_back(w);
+    worker.classes.push_back(cls);
+  }
+}
+
+void Scheduler::on(const event::WorkerHello& e, Time, Actions& actions) {
+  WorkerIndex w = kNone;
+  if (!e.instance.empty()) {
+    for (WorkerIndex i = 0; i < table_.workers.size(); ++i) {
+      if (table_.workers[i].id != 0 && table_.workers[i].instance == e.instance) w = i;
+    }
+  }
+  const bool resumed = w != kNone;
+  const std::uint32_t pool = table_.pool_named(e.pool);
+  if (!resumed) {
+    w = table_.add();
+    table_.name(w, next_worker_++);
+    table_.workers[w].pool = pool;
+    table_.pools[pool].workers.push_back(w);
+  }
+  Worker& worker = table_.workers[w];
+  worker.instance = e.instance;
+  worker.host = e.host;
+  worker.pid = e.pid;
+  worker.spawn = e.spawn;
+  worker.connection = e.connection;
+  worker.gives_up = kNever;
+  worker.announcing = resumed;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    worker.slots[lane] = e.slots[lane];
+    worker.credit[lane] = e.credit[lane];
+    worker.sent[lane] = 0;
+  }
+  offer(w, e.types);
+  actions.worker_welcomes.push_back({e.connection, worker.id, resumed});
+  table_.pools[worker.pool].ready = true;
+}
+
+void Scheduler::on(const event::WorkerCredit& e, Time, Actions&) {
+  const WorkerIndex w = table_.find(e.worker);
+  if (w == kNone) return;
+  Worker& worker = table_.workers[w];
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    worker.credit[lane] = std::max(worker.credit[lane], e.credit[lane]);
+  }
+  table_.pools[worker.pool].ready = true;
+}
+
+TaskSlot Scheduler::current(WorkerId worker, const AttemptToken& token) const {
+  if (token.epoch != epoch_) return kNoSlot;
+  const TaskSlot slot = tasks_.find(token.task);
+  if (slot == kNoSlot) return kNoSlot;
+  const TaskRecord& t = tasks_[slot];
+  if (!is_at_worker(t.phase) || t.attempt != token.attempt || table_.workers[t.worker].id != worker) return kNoSlot;
+  return slot;
+}
+
+void Scheduler::attach_to_worker(TaskSlot slot, WorkerIndex w) {
+  Worker& worker = table_.workers[w];
+  TaskRecord& t = tasks_[slot];
+  t.worker = w;
+  t.prev = worker.newest;
+  t.next = kNoSlot;
+  (worker.newest == kNoSlot ? worker.oldest : tasks_[worker.newest].next) = slot;
+  worker.newest = slot;
+  ++worker.in_flight[index(class_of(slot).lane)];
+}
+
+void Scheduler::detach_from_worker(TaskSlot slot) {
+  TaskRecord& t = tasks_[slot];
+  Worker& worker = table_.workers[t.worker];
+  const std::size_t lane = index(class_of(slot).lane);
+  (t.prev == kNoSlot ? worker.oldest : tasks_[t.prev].next) = t.next;
+  (t.next == kNoSlot ? worker.newest : tasks_[t.next].prev) = t.prev;
+  t.prev = t.next = kNoSlot;
+  --worker.in_flight[lane];
+  if (t.phase == Phase::running) {
+    --worker.running[lane];
+    --counts_.running;
+  } else {
+    --counts_.queued;
+  }
+  if ((t.flags & kRecallSent) != 0) --worker.recalled[lane];
+  t.flags &= static_cast<std::uint8_t>(~(kRecallSent | kStopSent | kCancelPending));
+  t.worker = kNone;
+  Pool& pool = table_.pools[worker.pool];
+  pool.ready = pool.freed = true;
+}
+
+void Scheduler::started(TaskSlot slot, Time now, Actions& actions) {
+  TaskRecord& t = tasks_[slot];
+  if (t.phase != Phase::assigned) return;
+  Worker& worker = table_.workers[t.worker];
+  const std::size_t lane = index(class_of(slot).lane);
+  t.phase = Phase::running;
+  --counts_.queued;
+  ++counts_.running;
+  ++worker.running[lane];
+  if ((t.flags & kRecallSent) != 0) {
+    t.flags &= static_cast<std::uint8_t>(~kRecallSent);
+    --worker.recalled[lane];
+  }
+  if ((t.flags & kCancelPending) != 0) {
+    t.flags &= static_cast<std::uint8_t>(~kCancelPending);
+    settle_cancel(slot, Verdict::running, actions);
+  }
+  tasks_.side(slot).attempts.back().started = now;
+  table_.pools[worker.pool].freed = true;  // what waits behind it may be better off elsewhere
+  if (!spec(slot).detached) {
+    const SessionId owner = tasks_.extent_of(slot).session;
+    if (sessions_[owner].connection != 0) actions.started.push_back({owner, tasks_.seq_of(slot)});
+  }
+  if (const auto it = attachments_.find(t.number); it != attachments_.end()) {
+    for (const Attachment& a : it->second) {
+      if (sessions_[a.session].connection != 0) actions.started.push_back({a.session, a.handle});
+    }
+  }
+}
+
+void Scheduler::on(const event::Running& e, Time now, Actions& actions) {
+  for (const AttemptToken& token : e.tokens) {
+    if (const TaskSlot slot = current(e.worker, token); slot != kNoSlot) started(slot, now, actions);
+  }
+}
+
+void Scheduler::end_attempt(TaskSlot slot, Attempt::Ending ending, std::string message, Time now) {
+  Attempt& a = tasks_.side(slot).attempts.back();
+  a.ended = now;
+  a.ending = ending;
+  a.message = std::move(message);
+}
+
+void Scheduler::requeue(TaskSlot slot, bool front) {
+  TaskRecord& t = tasks_[slot];
+  if (t.phase != Phase::queued) {  // it comes back from a worker
+    t.phase = Phase::queued;
+    ++counts_.queued;
+  }
+  const SpecTable::Entry& entry = specs_[t.spec];
+  ready_.push(entry.cls, entry.spec.priority, tasks_.extent_of(slot).session, slot, front);
+  table_.pools[table_.classes[entry.cls].pool].ready = true;
+}
+
+void Scheduler::replace_payload(TaskSlot slot, Slice payload) {
+  TaskRecord& t = tasks_[slot];
+  counts_.bytes -= t.payload.size();
+  counts_.bytes += payload.size();
+  t.payload = std::move(payload);
+}
+
+void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failure, Time now, Actions& actions) {
+  TaskRecord& t = tasks_[slot];
+  if (t.phase == Phase::queued) --counts_.queued;
+  t.phase = phase;
+  switch (phase) {
+    case Phase::succeeded:
+      ++counts_.succeeded;
+      break;
+    case Phase::cancelled:
+      ++counts_.cancelled;
+      break;
+    case Phase::expired:
+      ++counts_.expired;
+      break;
+    default:
+      ++counts_.failed;
+  }
+  if (phase == Phase::cancelled) replace_payload(slot, {});
+  const Spec& s = spec(slot);
+  if (failure) tasks_.side(slot).failure = std::make_unique<Failure>(std::move(*failure));
+  if (s.keep_ns > 0) {
+    tasks_.side(slot).ended = now;
+    t.flags |= kKept;
+    retention_.keep(t.number, now, s.keep_ns);
+  } else if (t.side != kNone) {
+    tasks_.side(slot).ended = now;
+  }
+  settle_cancel(slot, phase == Phase::cancelled ? Verdict::cancelled : Verdict::finished, actions);
+  const TaskNumber number = t.number;
+  const SessionId owner = tasks_.extent_of(slot).session;
+  ++t.watchers;  // ours, so that it stays while it is handed out
+  if (!s.detached) deliver(owner, slot, tasks_.seq_of(slot));
+  if (!attachments_.empty()) {
+    if (const auto it = attachments_.find(number); it != attachments_.end()) {
+      const std::vector<Attachment> list = std::move(it->second);
+      attachments_.erase(it);
+      for (const Attachment& a : list) {
+        Session& watcher = sessions_[a.session];
+        --watcher.holds;
+        if (watcher.dead) burials_.push_back(a.session);
+        deliver(a.session, slot, a.handle);
+      }
+    }
+  }
+  release(slot);
+}
+
+void Scheduler::attempt_failed(TaskSlot slot, Failure failure, Time now, Actions& actions) {
+  SideRecord& side = tasks_.side(slot);
+  if (!failure.permanent && side.spent_retries < spec(slot).retries) {
+    ++side.spent_retries;
+    requeue(slot, false);
+    return;
+  }
+  finish(slot, Phase::failed, std::move(failure), now, actions);
+}
+
+void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
+  const WorkerIndex w = table_.find(e.worker);
+  if (w == kNone) return;
+  std::size_t f = 0;
+  for (std::size_t i = 0; i < e.tokens.size(); ++i) {
+    const event::RanFailure* failed = nullptr;
+    if (f < e.failures.size() && e.failures[f].index == i) failed = &e.failures[f++];
+    const TaskSlot slot = current(e.worker, e.tokens[i]);
+    if (slot == kNoSlot) {
+      ++counts_.stale_reports;
+      continue;
+    }
+    ++table_.workers[w].completed;
+    TaskRecord& t = tasks_[slot];
+    const bool told_to_stop = (t.flags & (kStopSent | kCancelPending)) != 0;
+    detach_from_worker(slot);
+    if (failed == nullptr) {
+      end_attempt(slot, Attempt::Ending::succeeded, {}, now);
+      replace_payload(slot, std::move(e.replies[i]));
+      finish(slot, Phase::succeeded, std::nullopt, now, actions);
+    } else if (failed->cancelled || told_to_stop) {
+      end_attempt(slot, Attempt::Ending::cancelled, failed->failure.message, now);
+      finish(slot, Phase::cancelled, std::nullopt, now, actions);
+    } else {
+      end_attempt(slot, Attempt::Ending::failed, failed->failure.message, now);
+      const bool last = failed->failure.permanent || tasks_.side(slot).spent_retries >= spec(slot).retries;
+      if (last) replace_payload(slot, std::move(e.replies[i]));  // what there is of a reply goes with the failure
+      attempt_failed(slot, failed->failure, now, actions);
+    }
+  }
+}
+
+void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
+  for (std::size_t i = 0; i < e.tokens.size(); ++i) {
+    const TaskSlot slot = current(e.worker, e.tokens[i]);
+    if (slot == kNoSlot) continue;
+    TaskRecord& t = tasks_[slot];
+    if (!e.returned[i]) {
+      started(slot, now, actions);  // also answers a cancel that waits
+      continue;
+    }
+    const bool cancelled = (t.flags & (kCancelPending | kStopSent)) != 0;
+    detach_from_worker(slot);
+    end_attempt(slot, cancelled ? Attempt::Ending::cancelled : Attempt::Ending::recalled, {}, now);
+    if (cancelled) {
+      finish(slot, Phase::cancelled, std::nullopt, now, actions);
+    } else {
+      requeue(slot, true);
+    }
+  }
+}
+
+void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
+  const WorkerIndex w = table_.find(e.worker);
+  if (w == kNone) return;
+  Worker& worker = table_.workers[w];
+  if (!worker.announcing) return;
+  std::vector<TaskNumber> held;
+  for (const auto& tokens : {e.running, e.other}) {
+    for (const AttemptToken& token : tokens) {
+      if (current(e.worker, token) != kNoSlot) held.push_back(token.task);
+    }
+  }
+  std::sort(held.begin(), held.end());
+  for (TaskSlot slot = worker.oldest; slot != kNoSlot;) {
+    const TaskSlot next = tasks_[slot].next;
+    if (!std::binary_search(held.begin(), held.end(), tasks_[slot].number)) {
+      const bool cancelled = (tasks_[slot].flags & (kCancelPending | kStopSent)) != 0;
+      detach_from_worker(slot);  // it never arrived
+      end_attempt(slot, Attempt::Ending::lost, "the worker never received it", now);
+      if (cancelled) {
+        finish(slot, Phase::cancelled, std::nullopt, now, actions);
+      } else {
+        requeue(slot, true);
+      }
+    } else {
+      // Orders that were on their way when the connection broke are given again.
+      const TaskRecord& t = tasks_[slot];
+      if ((t.flags & kStopSent) != 0) actions.stops.push_back({worker.id, token(slot), kDisconnectGrace});
+      if ((t.flags & kRecallSent) != 0) actions.recalls.push_back({worker.id, token(slot), 0});
+    }
+    slot = next;
+  }
+  worker.announcing = false;
+  for (const AttemptToken& token : e.running) {
+    if (const TaskSlot slot = current(e.worker, token); slot != kNoSlot) started(slot, now, actions);
+  }
+  table_.pools[worker.pool].ready = true;
+}
+
+void Scheduler::on(const event::WorkerDisconnected& e, Time now, Actions&) {
+  const WorkerIndex w = table_.find(e.worker);
+  if (w == kNone) return;
+  Worker& worker = table_.workers[w];
+  worker.connection = 0;
+  worker.announcing = false;
+  // A process of our own is lost when the supervisor has seen it and its session end, not before.
+  worker.gives_up = worker.spawn == 0 ? now + limits_.worker_return : kNever;
+}
+
+void Scheduler::on(const event::WorkerLost& e, Time now, Actions& actions) {
+  if (const WorkerIndex w = table_.find(e.worker); w != kNone) lose(w, e, now, actions);
+}
+
+void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Actions& actions) {
+  std::vector<AttemptToken> running(why.running.begin(), why.running.end());
+  std::sort(running.begin(), running.end());
+  // Newest first to the front of the queues, so that they stand there in their old order.
+  for (TaskSlot slot = table_.workers[w].newest; slot != kNoSlot;) {
+    TaskRecord& t = tasks_[slot];
+    const TaskSlot previous = t.prev;
+    const bool stop = (t.flags & (kStopSent | kCancelPending)) != 0;
+    const bool ran = why.knows_running ? std::binary_search(running.begin(), running.end(), token(slot))
+                                       : t.phase == Phase::running;
+    detach_from_worker(slot);
+    const std::string how = why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
+                                            : "its worker process ended with status " + std::to_string(why.status);
+    end_attempt(slot, ran ? Attempt::Ending::crashed : Attempt::Ending::lost, ran ? how : std::string{}, now);
+    if (stop) {
+      finish(slot, Phase::cancelled, std::nullopt, now, actions);
+    } else if (!ran) {
+      requeue(slot, true);
+    } else {
+      if (t.crashes < UINT8_MAX) ++t.crashes;
+      const std::int32_t wanted = spec(slot).crashes;
+      const std::int32_t budget = wanted == 0 ? kDefaultCrashes : wanted < 0 ? 1 : wanted;
+      if (t.crashes >= budget) {
+        Failure f;
+        f.kind = ErrorKind::crashed;
+        f.signal = why.signal;
+        f.status = why.status;
+        f.permanent = true;
+        f.message = how + " while this task ran, attempt " + std::to_string(t.attempt) + "; it was given up after " +
+                    std::to_string(t.crashes) + (t.crashes == 1 ? " crash" : " crashes");
+        replace_payload(slot, {});
+        finish(slot, Phase::failed, std::move(f), now, actions);
+      } else {
+        requeue(slot, true);
+      }
+    }
+    slot = previous;
+  }
+  Worker& worker = table_.workers[w];
+  Pool& pool = table_.pools[worker.pool];
+  offer(w, {});
+  std::erase(pool.workers, w);
+  pool.ready = true;
+  table_.remove(w);
+}
+
+void Scheduler::on(const event::WorkerDraining& e, Time, Actions&) {
+  if (const WorkerIndex w = table_.find(e.worker); w != kNone) table_.workers[w].draining = true;
+}
+
+}  // namespace futured::scheduler

@@ -1,0 +1,127 @@
+// The daemon's loop and what it owns. One thread runs it: receive, decode, decide (scheduler), send. Everything from
+// other threads comes in through Transport::wake().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "daemon/catalog/catalog.hpp"
+#include "daemon/process.hpp"
+#include "daemon/queries.hpp"
+#include "daemon/scheduler/scheduler.hpp"
+#include "daemon/supervisor/supervisor.hpp"
+#include "daemon/translate.hpp"
+#include "daemon/transport/transport.hpp"
+#include "futured/daemon.hpp"
+
+namespace futured::daemon {
+
+/// The parts that Daemon::create made; all but the scheduler touch the world.
+struct Parts {
+  std::unique_ptr<Signals> signals;  ///< null: signals are the host program's
+  std::unique_ptr<RuntimeDir> runtime_dir;
+  std::unique_ptr<Transport> transport;
+  std::unique_ptr<Supervisor> supervisor;  ///< null: no pools
+  Catalog catalog;
+};
+
+class Server final : public Daemon {
+ public:
+  Server(DaemonConfig config, Parts parts);
+
+  Status run() override;
+  void stop(Stop how) override;
+  std::unique_ptr<wire::Pipe::End> connect() override { return parts_.transport->connect(); }
+  const std::vector<std::string>& endpoints() const override { return parts_.transport->endpoints(); }
+
+ private:
+  enum class Role : std::uint8_t { none, client, worker };
+  struct Connection {
+    Role role = Role::none;
+    std::uint16_t generation = 0;
+    scheduler::SessionId session = scheduler::kNoSession;
+    WorkerId worker = 0;
+    bool judged_by_silence = false;  ///< the kernel does not tell when this peer dies
+    std::int64_t last_heard = 0;
+    std::uint32_t pings = 0;         ///< unanswered
+    std::deque<Frames> waiting;      ///< what the peer does not take now
+    std::size_t waiting_bytes = 0;
+    std::vector<AttemptToken> announced_running, announced_other;  ///< pages so far
+  };
+  enum class Phase : std::uint8_t { working, draining, killing, ending, done };
+
+  // server.cpp: the loop and the phases of stopping
+  void turn(std::int64_t now);
+  void receive(std::int64_t now);
+  void carry_out(std::int64_t now);
+  std::int64_t wait_until(std::int64_t now) const;
+  void advance_stop(std::int64_t now);
+  void begin_drain(std::int64_t now);
+  void drain_worker(WorkerId worker, bool at_once, std::int64_t now);
+  void reap(std::int64_t now);
+  void lose_worker(const Supervisor::Exit& exit, std::int64_t now);
+  void heartbeat(std::int64_t now);
+
+  // handlers.cpp: one message each
+  void on_message(ConnectionId from, const Frames& frames, std::int64_t now);
+  void on_hello(ConnectionId from, const wire::Envelope& e, std::int64_t now);
+  void on_worker_hello(ConnectionId from, const v1::Hello& hello, std::int64_t now);
+  Status on_client_message(Connection& c, const wire::Envelope& e, std::int64_t now);
+  Status on_worker_message(Connection& c, const wire::Envelope& e, std::int64_t now);
+  void on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
+  void relay_output(WorkerId worker, const v1::Emitted& emitted);
+  void take_output(scheduler::SessionId session, const v1::Delivered& delivered);
+  void free_unfollowed(std::int64_t now);
+  void gone(ConnectionId which, bool on_purpose, std::int64_t now);
+  void refuse(ConnectionId to, Code code, const std::string& message);
+  void handle(const scheduler::Event& event, std::int64_t now);
+
+  void send(ConnectionId to, v1::Kind kind, const google::protobuf::MessageLite& body, Frames payloads = {});
+  void send_waiting(ConnectionId to, Connection& c);
+  void to_worker(WorkerId worker, v1::Kind kind, const google::protobuf::MessageLite& body, Frames payloads = {});
+  void to_client(scheduler::SessionId session, v1::Kind kind, const google::protobuf::MessageLite& body,
+                 Frames payloads = {});
+  QueryContext query_context() const;
+
+  const DaemonConfig config_;
+  Parts parts_;
+  const std::string instance_;
+  const std::int64_t started_at_;
+  const std::int64_t unix_offset_ns_;
+  scheduler::Scheduler core_;
+  scheduler::Actions actions_;
+  Decoder decoder_;
+  Encoder encoder_;
+
+  std::unordered_map<ConnectionId, Connection> connections_;
+  std::vector<ConnectionId> waiting_;                        ///< connections with something waiting
+  std::vector<ConnectionId> overflowed_;                     ///< connections with too much waiting, closed after the turn
+  std::map<WorkerId, std::uint64_t> reports_;                ///< per worker: reports taken
+  std::vector<WorkerId> to_acknowledge_;                     ///< workers whose reports this turn took
+  std::map<std::string, v1::TaskType> types_;                ///< from plugins and from workers, with schema
+  struct Stream {
+    WorkerId worker = 0;
+    AttemptToken token;
+    std::uint64_t end = 0;  ///< of the output passed on
+  };
+  std::map<TaskNumber, Stream> streams_;  ///< live output under way
+  std::deque<std::pair<std::int64_t, Supervisor::Exit>> exits_;  ///< until when the last words of each are awaited
+  std::deque<SpawnId> dead_spawns_;                              ///< recent ones
+  std::int64_t next_heartbeat_ = 0;
+  std::uint64_t bad_messages_ = 0;
+  std::size_t elements_ = 0;  ///< decoded in this turn
+
+  std::atomic<int> stop_requested_{0};  ///< 1: drain, 2: now
+  Phase phase_ = Phase::working;
+  std::int64_t phase_deadline_ = 0;
+};
+
+std::int64_t monotonic_now();
+
+}  // namespace futured::daemon
