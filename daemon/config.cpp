@@ -5,253 +5,35 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
-#include <limits>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "daemon/config_file.hpp"
-#include "daemon/process.hpp"
+#include "daemon/config_keys.hpp"
 #include "proto/nearest.hpp"
 
 namespace futured::daemon {
 namespace {
 
-// --- Values ---
-
-// Each reads one kind of value; the Status completes the sentence "KEY must be ...".
-Status read_number(const std::string& text, std::uint64_t low, std::uint64_t high, std::uint64_t& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc() || end != text.data() + text.size() || out < low || out > high) {
-    return {Code::invalid, "a whole number from " + std::to_string(low) + " to " + std::to_string(high)};
-  }
-  return {};
+std::string did_you_mean(const std::string& nearest) {
+  return nearest.empty() ? "" : "; did you mean " + nearest + "?";
 }
 
-struct Unit {
-  std::string_view name;
-  double factor;
-};
-
-// "1.5h30m" is a sum; a bare number has the unit "".
-bool read_sum(std::string_view text, const std::vector<Unit>& units, double& sum) {
-  sum = 0;
-  if (text.empty()) return false;
-  while (!text.empty()) {
-    double value = 0;
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-    if (error != std::errc() || value < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    const std::string_view name = text.substr(0, std::min(text.find_first_of("0123456789."), text.size()));
-    const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == name; });
-    if (unit == units.end()) return false;
-    sum += value * unit->factor;
-    text.remove_prefix(name.size());
-  }
-  return sum < 9e18;
-}
-
-Status read_duration(const std::string& text, std::int64_t& ns) {
-  static const std::vector<Unit> units{{"", 1e9}, {"ns", 1},     {"us", 1e3},    {"ms", 1e6},
-                                       {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
-  double sum = 0;
-  if (!read_sum(text, units, sum)) return {Code::invalid, "a duration such as 250ms, 30s or 1h30m"};
-  ns = static_cast<std::int64_t>(sum);
-  return {};
-}
-
-Status read_size(const std::string& text, std::uint64_t low, std::uint64_t& bytes) {
-  static const std::vector<Unit> units{{"", 1},      {"B", 1},           {"kB", 1e3},         {"MB", 1e6},
-                                       {"GB", 1e9},  {"K", 1024},        {"KiB", 1024},       {"M", 1048576.0},
-                                       {"MiB", 1048576.0}, {"G", 1073741824.0}, {"GiB", 1073741824.0}};
-  double sum = 0;
-  if (!read_sum(text, units, sum) || sum < static_cast<double>(low)) {
-    return {Code::invalid, "a size of at least " + std::to_string(low) + " bytes such as 65536, 64MiB or 4GiB"};
-  }
-  bytes = static_cast<std::uint64_t>(sum);
-  return {};
-}
-
-std::string absolute(const std::string& path) {
-  std::error_code error;
-  const auto full = std::filesystem::absolute(path, error);
-  return path.empty() || error ? path : full.lexically_normal().string();
-}
-
-// --- Keys ---
-
-struct Parsed {
-  ProgramOptions options;
-  // The one pool of a configuration without [[pool]], and who asked for it.
-  PoolConfig pool;
-  std::string pool_asked_by;
-};
-
-struct Key {
-  enum Where : std::uint8_t { anywhere, command_line };
-  std::string_view name;
-  std::string_view flag;      // where it differs from the name
-  std::string_view argument;  // for --help; empty: a switch
-  std::string_view help;
-  bool list = false;
-  Where where = anywhere;
-  std::function<Status(Parsed&, const std::vector<std::string>&)> apply;
-};
-
-using Values = const std::vector<std::string>&;
-
-Status pool_number(Parsed& p, Values v, std::uint32_t low, std::uint32_t high, std::uint32_t PoolConfig::*field) {
-  std::uint64_t n = 0;
-  if (Status s = read_number(v[0], low, high, n); !s.ok()) return s;
-  p.pool.*field = static_cast<std::uint32_t>(n);
-  return {};
-}
-
-Status read_switch(const std::string& text, bool& out) {
-  if (text != "true" && text != "false" && text != "1" && text != "0") return {Code::invalid, "true or false"};
-  out = text == "true" || text == "1";
-  return {};
-}
-
-struct Group {
-  std::string_view title;
-  std::string_view example;
-  std::vector<Key> keys;
-};
-
-const std::vector<Group>& groups() {
-  static const std::vector<Group> all{
-      {"Where",
-       "futured --listen ipc:///run/user/1000/work.sock --listen tcp://127.0.0.1:7600",
-       {{"listen", "", "ENDPOINT", "ipc:///PATH or tcp://ADDRESS:PORT; repeat it for more", true, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           if (v.empty()) return {Code::invalid, "at least one endpoint"};
-           p.options.daemon.listen.clear();
-           for (const std::string& e : v) {
-             const std::string path = ipc_path(e);
-             const bool relative = !path.empty() && path[0] != '/' && path[0] != '@' && path != "*";
-             if (path.empty() && e.rfind("tcp://", 0) != 0) {
-               return {Code::invalid, "ipc:///PATH or tcp://ADDRESS:PORT, not \"" + e + "\""};
-             }
-             p.options.daemon.listen.push_back(relative ? "ipc://" + absolute(path) : e);
-           }
-           return {};
-         }},
-        {"store", "", "STORE", "memory: tasks and results end with the daemon", false, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           if (v[0] != "memory") return {Code::invalid, "\"memory\": only memory is available in this build"};
-           p.options.daemon.store = v[0];
-           return {};
-         }},
-        {"store_must_exist", "", "BOOL", "do not create a missing store", false, Key::anywhere,
-         [](Parsed&, Values v) {
-           bool ignored = false;  // memory always exists
-           return read_switch(v[0], ignored);
-         }}}},
-      {"Workers",
-       "futured --processes 4 --threads 2 --plugin-dir ./plugins",
-       {{"processes", "", "N", "worker processes (default: usable CPUs)", false, Key::anywhere,
-         [](Parsed& p, Values v) { return pool_number(p, v, 0, 1024, &PoolConfig::processes); }},
-        {"threads", "", "N", "blocking calls at once in each process (default: 1)", false, Key::anywhere,
-         [](Parsed& p, Values v) { return pool_number(p, v, 1, 1024, &PoolConfig::threads); }},
-        {"async_slots", "", "N", "asynchronous calls at once in each process (default: 1000)", false, Key::anywhere,
-         [](Parsed& p, Values v) { return pool_number(p, v, 0, 100'000, &PoolConfig::async_slots); }},
-        {"plugin_dirs", "plugin-dir", "FOLDER", "searched for *.so; repeat it for more", true, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           p.options.daemon.plugin_dirs.clear();
-           for (const std::string& dir : v) p.options.daemon.plugin_dirs.push_back(absolute(dir));
-           return {};
-         }},
-        {"worker_program", "", "FILE", "futured-worker, if it is not beside this program", false, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           p.options.daemon.worker_program = absolute(v[0]);
-           return {};
-         }}}},
-      {"Limits",
-       "futured --payload-limit 16MiB --max-queued-bytes 1GiB --drain-timeout 10s",
-       {{"payload_limit", "", "SIZE", "of one input or result (default: 64MiB)", false, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           constexpr std::uint64_t most = 64ULL << 20;  // below the frame limit of the protocol
-           std::uint64_t n = 0;
-           if (Status s = read_size(v[0], 1, n); !s.ok()) return s;
-           if (n > most) return {Code::invalid, "at most 64MiB"};
-           p.options.daemon.payload_limit = n;
-           return {};
-         }},
-        {"max_queued_tasks", "", "N", "that have not ended (default: 10000000)", false, Key::anywhere,
-         [](Parsed& p, Values v) {
-           return read_number(v[0], 1, 1'000'000'000, p.options.daemon.max_queued_tasks);
-         }},
-        {"max_queued_bytes", "", "SIZE", "of inputs and of results not yet taken (default: 4GiB)", false, Key::anywhere,
-         [](Parsed& p, Values v) { return read_size(v[0], 4096, p.options.daemon.max_queued_bytes); }},
-        {"drain_timeout", "", "DURATION", "for running tasks at SIGTERM (default: 30s)", false, Key::anywhere,
-         [](Parsed& p, Values v) { return read_duration(v[0], p.options.daemon.drain_timeout_ns); }}}},
-      {"Process",
-       "futured --config /etc/futured/futured.toml --daemonize --pidfile /run/futured.pid --log-file /var/log/futured.log",
-       {{"config", "", "FILE", "TOML: the same keys with _ for -, [[pool]] and [plugin.NAME]", false,
-         Key::command_line, [](Parsed&, Values) { return Status(); }},
-        {"log_level", "", "LEVEL", "trace, debug, info, warning, error or off (default: info)", false, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           static constexpr std::array<std::string_view, 6> levels{"trace", "debug", "info", "warning", "error", "off"};
-           if (std::find(levels.begin(), levels.end(), v[0]) == levels.end()) {
-             return {Code::invalid, "trace, debug, info, warning, error or off"};
-           }
-           p.options.daemon.log_level = v[0];
-           return {};
-         }},
-        {"log_file", "", "FILE", "appended to instead of standard error", false, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           p.options.log_file = absolute(v[0]);
-           return {};
-         }},
-        {"pidfile", "", "FILE", "holds the process id while the daemon accepts connections", false, Key::anywhere,
-         [](Parsed& p, Values v) -> Status {
-           p.options.pidfile = absolute(v[0]);
-           return {};
-         }},
-        {"daemonize", "", "", "go to the background; return when connections are accepted", false, Key::command_line,
-         [](Parsed& p, Values v) { return read_switch(v[0], p.options.daemonize); }},
-        {"check_config", "", "", "read the configuration, say whether it is right, and exit", false, Key::command_line,
-         [](Parsed& p, Values v) { return read_switch(v[0], p.options.check_config); }}}}};
-  return all;
-}
-
-std::string flag_of(const Key& key) {
-  std::string flag(key.flag.empty() ? key.name : key.flag);
-  std::replace(flag.begin(), flag.end(), '_', '-');
-  return "--" + flag;
-}
-
-const Key* find_key(std::string_view name) {
-  for (const Group& group : groups()) {
-    for (const Key& key : group.keys) {
-      if (key.name == name) return &key;
-    }
-  }
-  return nullptr;
-}
-
-std::string did_you_mean(const std::string& nearest) { return nearest.empty() ? "" : "; did you mean " + nearest + "?"; }
-
-bool is_pool_key(std::string_view name) { return name == "processes" || name == "threads" || name == "async_slots"; }
-
-Status apply(Parsed& parsed, const Setting& setting) {
-  const Key* key = find_key(setting.key);
-  if (key == nullptr || key->where == Key::command_line) {
+Status apply(ConfigDraft& parsed, const Setting& setting) {
+  const ConfigKey* key = find_config_key(setting.key);
+  if (key == nullptr || key->where == ConfigKey::command_line) {
     // A table is flattened to "table.key"; the message speaks of the table.
     const std::string name = setting.key.substr(0, setting.key.find('.'));
     if (key != nullptr) return {Code::invalid, setting.where + ": `" + name + "` can only be a flag: " + flag_of(*key)};
     std::vector<std::string> names{"pool", "plugin"};
-    for (const Group& group : groups()) {
-      for (const Key& k : group.keys) {
-        if (k.where == Key::anywhere) names.emplace_back(k.name);
+    for (const ConfigGroup& group : config_groups()) {
+      for (const ConfigKey& k : group.keys) {
+        if (k.where == ConfigKey::anywhere) names.emplace_back(k.name);
       }
     }
     const std::string near = nearest(name, names);
@@ -288,16 +70,14 @@ Status read_pool(const std::vector<Setting>& settings, const std::string& where,
                                                : did_you_mean("`" + near + "`"))};
     }
     if (s.array != (s.key == "plugins")) {
-      return {Code::invalid,
-              s.where + ": `" + s.key + "` takes " + (s.array ? "one value, not a list" : "a list: [\"" + s.values[0] + "\"]")};
+      return {Code::invalid, s.where + ": `" + s.key + "` takes " +
+                                 (s.array ? "one value, not a list" : "a list: [\"" + s.values[0] + "\"]")};
     }
     std::uint64_t n = 0;
     Status status;
     if (s.key == "name") {
       name = s.values[0];
-      if (name.empty() || name.size() > 64 ||
-          name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") !=
-              std::string::npos) {
+      if (!is_name(name)) {
         status = {Code::invalid, "1 to 64 of A-Z a-z 0-9 _ . -"};
       }
     } else if (s.key == "plugins") {
@@ -317,12 +97,14 @@ Status read_pool(const std::vector<Setting>& settings, const std::string& where,
       }
     }
     if (!status.ok()) {
-      return {status.code(), s.where + ": `" + s.key + "` must be " + status.message() + ", not \"" + s.values[0] + "\""};
+      return {status.code(),
+              s.where + ": `" + s.key + "` must be " + status.message() + ", not \"" + s.values[0] + "\""};
     }
   }
   if (name.empty()) return {Code::invalid, where + ": this pool has no `name`"};
   pool.name = name;
-  if (low.value_or(0) > high) return {Code::invalid, where + ": pool \"" + name + "\": processes.min is above processes.max"};
+  if (low.value_or(0) > high)
+    return {Code::invalid, where + ": pool \"" + name + "\": processes.min is above processes.max"};
   if (low) pool.processes = static_cast<std::uint32_t>(*low);
   return {};
 }
@@ -338,8 +120,8 @@ std::uint32_t usable_cpus() {
 
 Status read_flags(const std::vector<std::string>& arguments, std::vector<Setting>& out, std::string& text) {
   std::vector<std::string> names{"--help", "--version"};
-  for (const Group& group : groups()) {
-    for (const Key& key : group.keys) names.push_back(flag_of(key));
+  for (const ConfigGroup& group : config_groups()) {
+    for (const ConfigKey& key : group.keys) names.push_back(flag_of(key));
   }
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
@@ -353,14 +135,15 @@ Status read_flags(const std::vector<std::string>& arguments, std::vector<Setting
       text = "version";
       return {};
     }
-    const Key* found = nullptr;
-    for (const Group& group : groups()) {
-      for (const Key& key : group.keys) {
+    const ConfigKey* found = nullptr;
+    for (const ConfigGroup& group : config_groups()) {
+      for (const ConfigKey& key : group.keys) {
         if (flag_of(key) == flag) found = &key;
       }
     }
     if (found == nullptr) {
-      if (word.rfind("--", 0) != 0) return {Code::invalid, "what is \"" + word + "\"? There are only flags; see futured --help"};
+      if (word.rfind("--", 0) != 0)
+        return {Code::invalid, "what is \"" + word + "\"? There are only flags; see futured --help"};
       const std::string near = nearest(flag, names);
       return {Code::invalid, "there is no flag " + flag + (near.empty() ? "; see futured --help" : did_you_mean(near))};
     }
@@ -396,14 +179,15 @@ void read_environment(const char* const* environment, std::vector<Setting>& out)
     }
     return nullptr;
   };
-  for (const Group& group : groups()) {
-    for (const Key& key : group.keys) {
-      if (key.where == Key::command_line && key.name != "config") continue;
+  for (const ConfigGroup& group : config_groups()) {
+    for (const ConfigKey& key : group.keys) {
+      if (key.where == ConfigKey::command_line && key.name != "config") continue;
       std::vector<std::string> names{std::string(key.name)};
       if (!key.flag.empty()) names.emplace_back(key.flag);
       for (std::string name : names) {
         std::replace(name.begin(), name.end(), '-', '_');
-        std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
         name = "FUTURED_" + name;
         const char* value = value_of(name);
         if (value == nullptr || *value == '\0') continue;
@@ -422,31 +206,11 @@ void read_environment(const char* const* environment, std::vector<Setting>& out)
   }
 }
 
-std::string help() {
-  std::string out =
-      "futured: runs tasks in worker processes and gives their results to clients (fut, or a program with the library).\n"
-      "Usage: futured [FLAG...]\n"
-      "Each flag is also a key of the TOML file (_ for -) and a variable FUTURED_KEY; flags beat variables beat the file.\n";
-  for (const Group& group : groups()) {
-    out += "\n" + std::string(group.title) + "\n";
-    for (const Key& key : group.keys) {
-      std::string left = "  " + flag_of(key) + (key.argument.empty() ? "" : " " + std::string(key.argument));
-      if (left.size() < 28) left.resize(28, ' ');
-      out += left + "  " + std::string(key.help) + "\n";
-    }
-    out += "  example: " + std::string(group.example) + "\n";
-  }
-  out +=
-      "\n  --help, --version\n\n"
-      "Without --listen the socket is $XDG_RUNTIME_DIR/futured/futured.sock, else ~/.local/state/futured/run/futured.sock\n"
-      "(root: /run/futured/futured.sock). SIGTERM lets running tasks finish, a second one does not; SIGHUP reloads.\n";
-  return out;
-}
-
 std::string program_folder() {
   std::array<char, PATH_MAX> path{};
   const ssize_t n = readlink("/proc/self/exe", path.data(), path.size() - 1);
-  return n > 0 ? std::filesystem::path(std::string(path.data(), static_cast<std::size_t>(n))).parent_path().string() : "";
+  return n > 0 ? std::filesystem::path(std::string(path.data(), static_cast<std::size_t>(n))).parent_path().string()
+               : "";
 }
 
 }  // namespace
@@ -454,10 +218,10 @@ std::string program_folder() {
 Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, const char* const* environment) {
   std::vector<Setting> flags;
   std::vector<Setting> variables;
-  Parsed parsed;
+  ConfigDraft parsed;
   if (Status s = read_flags(arguments, flags, parsed.options.text); !s.ok()) return s;
   if (!parsed.options.text.empty()) {
-    parsed.options.text = parsed.options.text == "help" ? help() : "futured " FUTURED_VERSION "\n";
+    parsed.options.text = parsed.options.text == "help" ? help_text() : "futured " FUTURED_VERSION "\n";
     return parsed.options;
   }
   read_environment(environment, variables);
@@ -484,8 +248,8 @@ Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, 
     for (const Setting& s : *layer) {
       if (s.key == "config") continue;
       // A switch is known to the command line only, and read_flags() made it.
-      const Key* key = find_key(s.key);
-      if (key->where == Key::command_line) {
+      const ConfigKey* key = find_config_key(s.key);
+      if (key->where == ConfigKey::command_line) {
         if (Status status = key->apply(parsed, s.values); !status.ok()) {
           return Status(status.code(), s.where + " must be " + status.message());
         }
@@ -502,7 +266,8 @@ Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, 
     daemon.pools.push_back(parsed.pool);
   } else {
     if (!parsed.pool_asked_by.empty()) {
-      return Status(Code::invalid, parsed.pool_asked_by + " describes the one pool of a configuration without [[pool]], but " +
+      return Status(Code::invalid, parsed.pool_asked_by +
+                                       " describes the one pool of a configuration without [[pool]], but " +
                                        file.pool_where[0] + " has one; set it there");
     }
     for (std::size_t i = 0; i < file.pools.size(); ++i) {
@@ -554,8 +319,8 @@ Result<std::string> find_worker_program() {
     if (access(place.c_str(), X_OK) == 0) return absolute(place);
     looked += (looked.empty() ? "" : ", ") + place;
   }
-  return Status(Code::not_found,
-                "found no futured-worker to run (looked at " + looked + "); name it with FUTURED_WORKER or worker_program");
+  return Status(Code::not_found, "found no futured-worker to run (looked at " + looked +
+                                     "); name it with FUTURED_WORKER or worker_program");
 }
 
 std::vector<std::string> default_plugin_dirs(const std::string& worker_program) {

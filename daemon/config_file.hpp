@@ -19,8 +19,9 @@ struct Setting {
 
 struct ConfigFile {
   std::vector<Setting> settings;
-  std::vector<std::vector<Setting>> pools;  ///< one list for each [[pool]]; `processes = {min, max}` is processes.min, .max
-  std::vector<std::string> pool_where;      ///< "futured.toml:7" for each of them
+  std::vector<std::vector<Setting>>
+      pools;                            ///< one list for each [[pool]]; `processes = {min, max}` is processes.min, .max
+  std::vector<std::string> pool_where;  ///< "futured.toml:7" for each of them
   std::vector<std::pair<std::string, std::string>> plugin_config;  ///< [plugin.NAME] as JSON text
 };
 

@@ -16,7 +16,8 @@ const std::set<std::string> kReaching = {"exec", "fetch"};
 
 Status validate(const DaemonConfig& config) {
   if (config.store != "memory") {
-    return {Code::invalid, "store '" + config.store + "': this daemon keeps tasks in memory only; say store = \"memory\""};
+    return {Code::invalid,
+            "store '" + config.store + "': this daemon keeps tasks in memory only; say store = \"memory\""};
   }
   std::set<std::string> names;
   for (const PoolConfig& pool : config.pools) {
@@ -52,8 +53,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonConfig config) {
 
     const bool shared = std::any_of(config.listen.begin(), config.listen.end(),
                                     [](const std::string& e) { return e.rfind("tcp://", 0) == 0; });
-    const bool all = std::any_of(config.pools.begin(), config.pools.end(),
-                                 [](const PoolConfig& p) { return p.plugins.empty(); });
+    const bool all =
+        std::any_of(config.pools.begin(), config.pools.end(), [](const PoolConfig& p) { return p.plugins.empty(); });
     std::vector<std::string> only;
     for (const PoolConfig& pool : config.pools) {
       if (!all) only.insert(only.end(), pool.plugins.begin(), pool.plugins.end());

@@ -41,11 +41,12 @@ void Server::on_message(ConnectionId from, const Frames& frames, std::int64_t no
     on_hello(from, e, now);
     return;
   }
-  if (c.role == Role::none || e.generation != c.generation) {
+  if (c.role == Role::none) {
     c.generation = e.generation;
-    if (c.role == Role::none) send(from, v1::KIND_REHELLO, v1::Rehello{});
+    send(from, v1::KIND_REHELLO, v1::Rehello{});
     return;
   }
+  if (e.generation != c.generation) return;
   Status status;
   switch (e.kind) {
     case v1::KIND_PING: {

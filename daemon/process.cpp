@@ -15,7 +15,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -89,7 +88,8 @@ Status make_folder(const std::string& path) {
     if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
       const int error = errno;
       struct stat s {};
-      if (stat(part.c_str(), &s) != 0) return {Code::internal, "cannot make the folder " + part + ": " + error_text(error)};
+      if (stat(part.c_str(), &s) != 0)
+        return {Code::internal, "cannot make the folder " + part + ": " + error_text(error)};
     }
     if (at == std::string::npos) break;
   }
@@ -104,7 +104,7 @@ Result<std::string> default_endpoint() {
   std::vector<std::string> places;
   if (const std::string xdg = environment("XDG_RUNTIME_DIR"); !xdg.empty()) {
     // Not made here: whoever named it provides it.
-    if (struct stat s {}; stat(xdg.c_str(), &s) == 0) places.push_back(xdg + "/futured");
+    if (struct stat s{}; stat(xdg.c_str(), &s) == 0) places.push_back(xdg + "/futured");
   }
   if (geteuid() == 0) places.emplace_back("/run/futured");
   if (const std::string dir = home(); !dir.empty()) places.push_back(dir + "/.local/state/futured/run");
@@ -171,7 +171,7 @@ void sweep_runtime_dirs(const std::string& base) {
 Result<std::unique_ptr<RuntimeDir>> RuntimeDir::make() {
   std::vector<std::string> bases;
   if (const std::string xdg = environment("XDG_RUNTIME_DIR"); !xdg.empty()) {
-    if (struct stat s {}; stat(xdg.c_str(), &s) == 0) bases.push_back(xdg + "/futured");
+    if (struct stat s{}; stat(xdg.c_str(), &s) == 0) bases.push_back(xdg + "/futured");
   }
   if (geteuid() == 0) bases.emplace_back("/run/futured");
   const std::string temp = environment("TMPDIR");
@@ -253,10 +253,10 @@ namespace {
 [[noreturn]] void stand_by(int from) {
   const std::string said = read_all(from);
   if (said.empty()) {
-    std::fputs("futured: the daemon ended before it was ready\n", stderr);
+    write_all(STDERR_FILENO, "futured: the daemon ended before it was ready\n");
     _exit(1);
   }
-  if (said.size() > 1) std::fprintf(stderr, "futured: %s\n", said.c_str() + 1);
+  if (said.size() > 1) write_all(STDERR_FILENO, "futured: " + said.substr(1) + "\n");
   _exit(static_cast<unsigned char>(said[0]));
 }
 

@@ -240,9 +240,9 @@ Status answer_catalog(const QueryContext& c, const v1::CatalogQuery& query, v1::
       std::vector<std::string> names;
       for (const auto& [name, type] : c.types) names.push_back(name);
       const std::string near = nearest(wanted, names);
-      return {Code::not_found,
-              "unknown task '" + wanted + "'" +
-                  (near.empty() ? std::string("; `fut catalog` lists what there is") : "; did you mean '" + near + "'?")};
+      return {Code::not_found, "unknown task '" + wanted + "'" +
+                                   (near.empty() ? std::string("; `fut catalog` lists what there is")
+                                                 : "; did you mean '" + near + "'?")};
     }
     add(it->second);
   }

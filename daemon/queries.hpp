@@ -1,5 +1,5 @@
-// Answers to REQUEST messages that only look: status, list, catalog, workers, pools. Reads the scheduler's tables; bounded
-// work per call, a longer answer goes on with a cursor. Loop thread.
+// Answers to REQUEST messages that only look: status, list, catalog, workers, pools. Reads the scheduler's tables;
+// bounded work per call, a longer answer goes on with a cursor. Loop thread.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,11 @@
 #include "daemon/server.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
-
-#include <algorithm>
 #include <random>
 
+#include "daemon/config.hpp"
 #include "daemon/log.hpp"
 
 namespace futured::daemon {
@@ -17,6 +17,7 @@ constexpr std::size_t kElementsPerTurn = 8192;
 constexpr std::int64_t kHeartbeat = 5'000'000'000;
 constexpr std::int64_t kLastWords = 500'000'000;   // how long the messages of a dead worker are waited for
 constexpr std::int64_t kFarewell = 2'000'000'000;  // how long clients may take to fetch their last outcomes
+constexpr std::int64_t kLastLook = 50'000'000;     // how long the connections stay after GOAWAY
 constexpr std::size_t kMaxWaitingBytes = 256 << 20;
 constexpr std::size_t kMaxWaiting = 100'000;
 constexpr std::size_t kDeadSpawns = 1000;
@@ -67,8 +68,8 @@ Server::Server(DaemonConfig config, Parts parts)
   for (const PoolConfig& pool : config_.pools) {
     scheduler::event::PoolDefined e{pool.name, {}};
     for (const Catalog::Plugin& plugin : parts_.catalog.plugins()) {
-      if (!pool.plugins.empty() && std::find(pool.plugins.begin(), pool.plugins.end(), plugin.name) ==
-                                       pool.plugins.end()) {
+      if (!pool.plugins.empty() &&
+          std::find(pool.plugins.begin(), pool.plugins.end(), plugin.name) == pool.plugins.end()) {
         continue;
       }
       for (const std::string& name : plugin.types) {
@@ -93,6 +94,7 @@ void Server::stop(Stop how) {
 
 Status Server::run() {
   next_heartbeat_ = monotonic_now() + 1'000'000'000;
+  log_info(start_line(config_, endpoints(), types_.size()));
   std::vector<pollfd> fds;
   while (phase_ != Phase::done) {
     const std::int64_t before = monotonic_now();
@@ -100,7 +102,19 @@ Status Server::run() {
     if (parts_.signals != nullptr) fds.push_back({parts_.signals->fd(), POLLIN, 0});
     if (parts_.supervisor != nullptr) parts_.supervisor->pollfds(fds);
     parts_.transport->wait(std::max<std::int64_t>(wait_until(before) - before, 0), fds);
-    turn(monotonic_now());
+    const std::int64_t now = monotonic_now();
+    const bool fd_ready = std::any_of(fds.begin(), fds.end(), [](const pollfd& fd) { return fd.revents != 0; });
+    turn(now, fd_ready);
+  }
+  // The farewell gets a moment to be read: when a connection ends, ZeroMQ throws away what its peer has not taken.
+  const std::int64_t until = monotonic_now() + kLastLook;
+  for (std::int64_t now = until - kLastLook; now < until; now = monotonic_now()) {
+    parts_.transport->wait(until - now, {});
+    ConnectionId from = 0;
+    Frames frames;
+    while (parts_.transport->receive(from, frames)) frames.clear();
+    while (parts_.transport->next_gone(from)) connections_.erase(from);
+    if (connections_.empty()) break;
   }
   return {};
 }
@@ -116,12 +130,15 @@ std::int64_t Server::wait_until(std::int64_t now) const {
   return until;
 }
 
-void Server::turn(std::int64_t now) {
+void Server::turn(std::int64_t now, bool fd_ready) {
   receive(now);
   ConnectionId which = 0;
   while (parts_.transport->next_gone(which)) gone(which, false, now);
-  reap(now);
+  if (fd_ready || !exits_.empty() || (parts_.supervisor != nullptr && parts_.supervisor->next_deadline() <= now)) {
+    reap(now);
+  }
   if (now >= next_heartbeat_) heartbeat(now);
+  if (fd_ready) take_signals();
   advance_stop(now);
   core_.advance(now, actions_);
   carry_out(now);
@@ -153,13 +170,12 @@ void Server::carry_out(std::int64_t) {
   for (const scheduler::WorkerWelcome& w : actions_.worker_welcomes) {
     const auto it = connections_.find(w.connection);
     if (it == connections_.end()) continue;
-    for (auto& [id, other] : connections_) {
-      if (other.worker == w.worker && id != w.connection) {
-        other.role = Role::none;
-        other.worker = 0;
-        parts_.transport->close(id);
-      }
-    }
+    std::erase_if(connections_, [&](const auto& entry) {
+      const auto& [id, other] = entry;
+      if (other.worker != w.worker || id == w.connection) return false;
+      parts_.transport->close(id);
+      return true;
+    });
     it->second.worker = w.worker;
     v1::Welcome m;
     m.set_version(wire::kVersion);
@@ -178,13 +194,12 @@ void Server::carry_out(std::int64_t) {
     const auto it = connections_.find(w.connection);
     const scheduler::Session* session = core_.session(w.session);
     if (it == connections_.end() || session == nullptr) continue;
-    for (auto& [id, other] : connections_) {
-      if (other.session == w.session && id != w.connection) {
-        other.role = Role::none;
-        other.session = scheduler::kNoSession;
-        parts_.transport->close(id);
-      }
-    }
+    std::erase_if(connections_, [&](const auto& entry) {
+      const auto& [id, other] = entry;
+      if (other.session != w.session || id == w.connection) return false;
+      parts_.transport->close(id);
+      return true;
+    });
     it->second.session = w.session;
     v1::Welcome m;
     m.set_version(wire::kVersion);
@@ -219,7 +234,8 @@ void Server::carry_out(std::int64_t) {
   }
   for (const scheduler::Breach& b : actions_.breaches) {
     log_warning("refused a client: " + b.message);
-    refuse(b.connection, Code::invalid, b.message);
+    // Without a session it is the stream that cannot be used; a new one can.
+    refuse(b.connection, b.session == scheduler::kNoSession ? Code::forgotten : Code::invalid, b.message);
   }
   actions_.clear();
 }
@@ -316,9 +332,9 @@ void Server::heartbeat(std::int64_t now) {
   free_unfollowed(now);
   std::vector<ConnectionId> silent;
   for (auto& [id, c] : connections_) {
-    if (!c.judged_by_silence || now - c.last_heard < kHeartbeat * (c.pings + 1)) continue;
+    if (now - c.last_heard < kHeartbeat * (c.pings + 1)) continue;
     if (c.pings >= 3) {
-      silent.push_back(id);
+      if (c.judged_by_silence) silent.push_back(id);
       continue;
     }
     ++c.pings;
@@ -363,16 +379,18 @@ void Server::begin_drain(std::int64_t now) {
   }
 }
 
-void Server::advance_stop(std::int64_t now) {
-  if (parts_.signals != nullptr) {
-    for (int signal = parts_.signals->next(); signal != 0; signal = parts_.signals->next()) {
-      if (signal == SIGHUP) {
-        log_info("the configuration is read at start; restart to change it");
-      } else {
-        stop(stop_requested_.load() == 0 ? Stop::drain : Stop::now);
-      }
+void Server::take_signals() {
+  if (parts_.signals == nullptr) return;
+  for (int signal = parts_.signals->next(); signal != 0; signal = parts_.signals->next()) {
+    if (signal == SIGHUP) {
+      log_info("the configuration is read at start; restart to change it");
+    } else {
+      stop(stop_requested_.load() == 0 ? Stop::drain : Stop::now);
     }
   }
+}
+
+void Server::advance_stop(std::int64_t now) {
   const int wanted = stop_requested_.load();
   const bool processes = parts_.supervisor != nullptr && !parts_.supervisor->empty();
   if (phase_ == Phase::working && wanted >= 1) begin_drain(now);
@@ -394,7 +412,7 @@ void Server::advance_stop(std::int64_t now) {
     if (!told && now < phase_deadline_) return;
     v1::GoAway bye;
     bye.set_reason("the daemon was stopped");
-    for (auto& [id, c] : connections_) {
+    for (const auto& [id, c] : connections_) {
       if (c.role != Role::none) send(id, v1::KIND_GOAWAY, bye);
     }
     phase_ = Phase::done;

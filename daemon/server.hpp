@@ -49,18 +49,19 @@ class Server final : public Daemon {
     WorkerId worker = 0;
     bool judged_by_silence = false;  ///< the kernel does not tell when this peer dies
     std::int64_t last_heard = 0;
-    std::uint32_t pings = 0;         ///< unanswered
-    std::deque<Frames> waiting;      ///< what the peer does not take now
+    std::uint32_t pings = 0;     ///< unanswered
+    std::deque<Frames> waiting;  ///< what the peer does not take now
     std::size_t waiting_bytes = 0;
     std::vector<AttemptToken> announced_running, announced_other;  ///< pages so far
   };
   enum class Phase : std::uint8_t { working, draining, killing, ending, done };
 
   // server.cpp: the loop and the phases of stopping
-  void turn(std::int64_t now);
+  void turn(std::int64_t now, bool fd_ready);
   void receive(std::int64_t now);
   void carry_out(std::int64_t now);
   std::int64_t wait_until(std::int64_t now) const;
+  void take_signals();
   void advance_stop(std::int64_t now);
   void begin_drain(std::int64_t now);
   void drain_worker(WorkerId worker, bool at_once, std::int64_t now);
@@ -100,17 +101,17 @@ class Server final : public Daemon {
   Encoder encoder_;
 
   std::unordered_map<ConnectionId, Connection> connections_;
-  std::vector<ConnectionId> waiting_;                        ///< connections with something waiting
-  std::vector<ConnectionId> overflowed_;                     ///< connections with too much waiting, closed after the turn
-  std::map<WorkerId, std::uint64_t> reports_;                ///< per worker: reports taken
-  std::vector<WorkerId> to_acknowledge_;                     ///< workers whose reports this turn took
-  std::map<std::string, v1::TaskType> types_;                ///< from plugins and from workers, with schema
+  std::vector<ConnectionId> waiting_;          ///< connections with something waiting
+  std::vector<ConnectionId> overflowed_;       ///< connections with too much waiting, closed after the turn
+  std::map<WorkerId, std::uint64_t> reports_;  ///< per worker: reports taken
+  std::vector<WorkerId> to_acknowledge_;       ///< workers whose reports this turn took
+  std::map<std::string, v1::TaskType> types_;  ///< from plugins and from workers, with schema
   struct Stream {
     WorkerId worker = 0;
     AttemptToken token;
     std::uint64_t end = 0;  ///< of the output passed on
   };
-  std::map<TaskNumber, Stream> streams_;  ///< live output under way
+  std::map<TaskNumber, Stream> streams_;                         ///< live output under way
   std::deque<std::pair<std::int64_t, Supervisor::Exit>> exits_;  ///< until when the last words of each are awaited
   std::deque<SpawnId> dead_spawns_;                              ///< recent ones
   std::int64_t next_heartbeat_ = 0;

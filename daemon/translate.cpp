@@ -10,10 +10,10 @@ namespace {
 
 using namespace scheduler;  // NOLINT(google-build-using-namespace): this file is the bridge to it
 
-constexpr std::size_t kMaxText = 4096;           // names, labels, messages
+constexpr std::size_t kMaxText = 4096;  // names, labels, messages
 constexpr std::size_t kMaxSpecs = wire::kMaxBatchTasks;
-constexpr std::size_t kMaxPairs = 64;            // labels or headers of a task
-constexpr std::size_t kRunTasks = 1024;          // of one RUN or OUTCOMES
+constexpr std::size_t kMaxPairs = 64;    // labels or headers of a task
+constexpr std::size_t kRunTasks = 1024;  // of one RUN or OUTCOMES
 constexpr std::size_t kRunBytes = 1 << 20;
 
 Status tokens_of(const std::string& raw, std::vector<AttemptToken>& out) {
@@ -26,7 +26,7 @@ Failure failure_of(const v1::Error& e) {
   Failure f;
   const int kind = e.kind();
   f.kind = kind >= v1::ERROR_KIND_ERROR && kind <= v1::ERROR_KIND_TOO_LARGE ? static_cast<ErrorKind>(kind)
-                                                                             : ErrorKind::error;
+                                                                            : ErrorKind::error;
   f.message = e.message().substr(0, 64 * 1024);
   f.status = e.status();
   f.signal = e.signal();
@@ -112,11 +112,8 @@ Result<Event> Decoder::submit(const wire::Envelope& e, SessionId session) {
   for (std::size_t i = 0; i < spec_count; ++i) {
     if (Status s = spec_of_wire(submit_.specs(static_cast<int>(i)), specs_[i]); !s.ok()) return s;
   }
-  return Event(event::Submit{session,
-                             submit_.first_seq(),
-                             specs_,
-                             {spec_of.data(), static_cast<std::size_t>(spec_of.size())},
-                             payloads_});
+  return Event(event::Submit{
+      session, submit_.first_seq(), specs_, {spec_of.data(), static_cast<std::size_t>(spec_of.size())}, payloads_});
 }
 
 Result<Event> Decoder::delivered(const wire::Envelope& e, SessionId session) {
@@ -177,16 +174,15 @@ Result<Event> Decoder::ran(const wire::Envelope& e, WorkerId worker, std::uint64
       Failure f;
       f.kind = ErrorKind::too_large;
       f.permanent = true;
-      f.message = "result of " + std::to_string(payloads_[i].size()) + " bytes; the limit is " +
-                  std::to_string(payload_limit);
+      f.message =
+          "result of " + std::to_string(payloads_[i].size()) + " bytes; the limit is " + std::to_string(payload_limit);
       failures_.insert(at, {static_cast<std::uint32_t>(i), std::move(f), false});
     }
     payloads_[i] = {};
   }
   // Reports that were sent again after a reconnect and had arrived before.
-  const std::uint64_t known = seen > ran_.first_report()
-                                  ? std::min<std::uint64_t>(seen - ran_.first_report(), tokens_.size())
-                                  : 0;
+  const std::uint64_t known =
+      seen > ran_.first_report() ? std::min<std::uint64_t>(seen - ran_.first_report(), tokens_.size()) : 0;
   seen = std::max(seen, ran_.first_report() + tokens_.size());
   if (known > 0) {
     tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(known));

@@ -26,8 +26,7 @@ class Decoder {
   Result<scheduler::Event> ran(const wire::Envelope& e, WorkerId worker, std::uint64_t& seen,
                                std::uint64_t payload_limit, scheduler::event::WorkerCredit& credit);
   Result<scheduler::Event> running(const wire::Envelope& e, WorkerId worker);
-  Result<scheduler::Event> recalled(const wire::Envelope& e, WorkerId worker,
-                                    scheduler::event::WorkerCredit& credit);
+  Result<scheduler::Event> recalled(const wire::Envelope& e, WorkerId worker, scheduler::event::WorkerCredit& credit);
   /// Pages are collected; the event comes with the last one, before that `complete` is false.
   Result<scheduler::Event> announce(const wire::Envelope& e, WorkerId worker, std::vector<AttemptToken>& running,
                                     std::vector<AttemptToken>& other, bool& complete);

@@ -32,7 +32,15 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
       actions.breaches.push_back({kNoSession, e.connection, "this session was given up; start a new one"});
       return;
     }
+    if (e.first_unacked_seq > kMaxSeq) {
+      actions.breaches.push_back({kNoSession, e.connection, "the hello names a seq beyond 2^40"});
+      return;
+    }
     id = sessions_.add(e.stream);
+    // What an earlier daemon acknowledged is gone; the client goes on after it, and with the deliveries likewise.
+    sessions_[id].accepted_seq = e.first_unacked_seq;
+    sessions_[id].deliveries.start_at(e.processed_delivery);
+    sessions_[id].sent = e.processed_delivery;
   }
   Session& s = sessions_[id];
   if (s.connection == 0) ++connected_clients_;
@@ -112,8 +120,9 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
   if (s == nullptr || s->connection == 0 || e.payloads.empty()) return;
   const std::uint64_t end_seq = e.first_seq + e.payloads.size();
   if (end_seq <= s->accepted_seq) return;  // all of it known: the acknowledgement is on its way or was sent on resume
+  const std::size_t skip = s->accepted_seq > e.first_seq ? s->accepted_seq - e.first_seq : 0;
   std::uint64_t bytes = 0;
-  for (const Slice& p : e.payloads) bytes += p.size();
+  for (const Slice& p : e.payloads.subspan(skip)) bytes += p.size();
   if (e.first_seq > s->accepted_seq || end_seq > s->granted_seq || end_seq > kMaxSeq ||
       s->accepted_bytes + bytes > s->granted_bytes) {
     actions.breaches.push_back({e.session, s->connection,
@@ -123,7 +132,6 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
                                     ")"});
     return;
   }
-  const std::size_t skip = s->accepted_seq - e.first_seq;
   const auto count = static_cast<std::uint32_t>(e.payloads.size() - skip);
 
   struct Placed {
@@ -511,11 +519,13 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
     Session& s = sessions_[id];
     if (s.cancel_at <= now || (s.expires <= now && s.cancel_at != kNever)) {
       s.cancel_at = kNever;
+      ++s.holds;
       sweeps_.push_back({id, Sweep::What::cancel, s.extents.begin(), 0});
     }
     if (s.expires <= now) {
       s.expires = kNever;
       s.dead = true;
+      ++s.holds;
       sweeps_.push_back({id, Sweep::What::release, 0, 0});
     }
     if (s.cancel_at == kNever && s.expires == kNever) {
@@ -528,9 +538,9 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
   std::size_t portion = kSweepPortion;
   while (!sweeps_.empty() && portion > 0) {
     Sweep& sweep = sweeps_.front();
-    Session* s = sessions_.find(sweep.session);
-    bool done = s == nullptr;
-    if (!done && sweep.what == Sweep::What::release) {
+    Session* s = &sessions_[sweep.session];
+    bool done = false;
+    if (sweep.what == Sweep::What::release) {
       while (!s->deliveries.empty() && portion > 0) {
         const TaskSlot slot = s->deliveries.front().task;
         s->deliveries.pop_front();
@@ -538,8 +548,7 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
         --portion;
       }
       done = s->deliveries.empty();
-      if (done) burials_.push_back(sweep.session);
-    } else if (!done) {
+    } else {
       sweep.position = std::max(sweep.position, s->extents.begin());
       while (sweep.position < s->extents.end() && portion > 0) {
         const ExtentRef x = s->extents[sweep.position];
@@ -556,7 +565,10 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
       }
       done = sweep.position >= s->extents.end();
     }
-    if (done) sweeps_.pop_front();
+    if (!done) continue;
+    --s->holds;
+    burials_.push_back(sweep.session);
+    sweeps_.pop_front();
   }
   if (!sweeps_.empty()) more_now_ = true;
   for (const SessionId id : std::exchange(burials_, {})) bury_if_free(id, actions);

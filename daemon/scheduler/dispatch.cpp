@@ -28,26 +28,31 @@ void Scheduler::dispatch(Time now, Actions& actions) {
 }
 
 std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t budget, Time now, Actions& actions) {
-  std::vector<ClassId> candidates;
+  struct Candidate {
+    ClassId cls = kNoClass;
+    std::uint64_t share = 0;  // of each worker that can take some, this time round
+    std::size_t turns = 0;    // left until the next time round
+  };
+  std::vector<Candidate> candidates;
   for (const ClassId cls : table_.pools[p].classes) {
-    if (!ready_.empty(cls)) candidates.push_back(cls);
+    if (!ready_.empty(cls)) candidates.push_back({cls, 0, 0});
   }
   const auto capacity = [&](WorkerIndex w, std::size_t lane) -> std::uint64_t {
     const Worker& worker = table_.workers[w];
-    if (!worker.takes_work()) return 0;
-    const std::uint64_t credit = worker.credit_left(lane);
-    return ahead ? credit : std::min<std::uint64_t>(credit, worker.free_slots(lane));
+    if (!ahead) return worker.idle(lane);
+    return worker.takes_work() ? worker.credit_left(lane) : 0;
   };
-  const auto before = [&](ClassId a, ClassId b) {
-    const std::int32_t pa = ready_.priority(a);
-    const std::int32_t pb = ready_.priority(b);
-    return pa != pb ? pa > pb : ready_.head(a) < ready_.head(b);
+  const auto before = [&](const Candidate& a, const Candidate& b) {
+    const std::int32_t pa = ready_.priority(a.cls);
+    const std::int32_t pb = ready_.priority(b.cls);
+    return pa != pb ? pa > pb : ready_.head(a.cls) < ready_.head(b.cls);
   };
 
   std::size_t sent = 0;
   while (!candidates.empty() && sent < budget) {
     const auto best = std::min_element(candidates.begin(), candidates.end(), before);
-    Class& c = table_.classes[*best];
+    const ClassId cls = best->cls;
+    Class& c = table_.classes[cls];
     const auto lane = static_cast<std::size_t>(c.lane);
     std::size_t able = 0;
     WorkerIndex chosen = kNone;
@@ -70,11 +75,13 @@ std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t bu
       continue;
     }
     c.turn = (chosen_at + 1) % c.offering.size();
-    const std::uint64_t share = (ready_.size(*best) + able - 1) / able;
-    std::uint64_t n = std::min({room, std::max<std::uint64_t>(share, 1), std::uint64_t{kChunk},
-                                std::uint64_t{budget - sent}});
-    const std::int32_t priority = ready_.priority(*best);
-    const ClassId cls = *best;
+    if (best->turns == 0) {
+      best->share = (ready_.size(cls) + able - 1) / able;
+      best->turns = able;
+    }
+    --best->turns;
+    std::uint64_t n = std::min({room, best->share, std::uint64_t{kChunk}, std::uint64_t{budget - sent}});
+    const std::int32_t priority = ready_.priority(cls);
     while (n > 0) {
       send_to(chosen, ready_.pop(cls), now, actions);
       ++sent;
@@ -108,9 +115,12 @@ void Scheduler::rebalance(std::uint32_t p, Actions& actions) {
   if (pool.workers.size() < 2) return;
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     std::uint64_t idle = 0;
+    std::uint64_t coming = 0;  // what is already asked back will fill some of them
     for (const WorkerIndex w : pool.workers) {
-      if (table_.workers[w].takes_work()) idle += table_.workers[w].free_slots(lane);
+      idle += table_.workers[w].idle(lane);
+      coming += table_.workers[w].recalled[lane];
     }
+    idle -= std::min(idle, coming);
     for (const WorkerIndex v : pool.workers) {
       if (idle == 0) break;
       Worker& busy = table_.workers[v];
@@ -130,7 +140,7 @@ void Scheduler::rebalance(std::uint32_t p, Actions& actions) {
         if (t.phase != Phase::assigned || static_cast<std::size_t>(c.lane) != lane) continue;
         if ((t.flags & (kRecallSent | kStopSent)) != 0) continue;
         const bool useful = std::any_of(c.offering.begin(), c.offering.end(), [&](WorkerIndex w) {
-          return w != v && table_.workers[w].takes_work() && table_.workers[w].free_slots(lane) > 0;
+          return w != v && table_.workers[w].idle(lane) > 0;
         });
         if (!useful) continue;
         t.flags |= kRecallSent;

@@ -35,6 +35,8 @@ class ReadyQueue {
   TaskNumber head(ClassId cls) const;
 
  private:
+  friend struct Invariants;
+
   struct Flow {
     std::uint32_t client = 0;
     TaskSlot first = kNoSlot, last = kNoSlot;

@@ -38,6 +38,8 @@ class Retention {
   }
 
  private:
+  friend struct Invariants;
+
   static constexpr std::int64_t kMaxSeconds = 10LL * 365 * 86400;
   struct Entry {
     Time at = 0;

@@ -51,7 +51,7 @@ struct Session {
   std::uint64_t credit_bytes = 0;
   bool in_delivery_list = false;
 
-  std::uint32_t holds = 0;  ///< live extents and attachments that name this session
+  std::uint32_t holds = 0;  ///< live extents, attachments and sweeps that name this session
 };
 
 class SessionTable {
@@ -88,6 +88,8 @@ class SessionTable {
   std::size_t live() const { return by_stream_.size(); }
 
  private:
+  friend struct Invariants;
+
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<SessionId> free_;
   std::unordered_map<StreamId, SessionId> by_stream_;  // looked up, never walked

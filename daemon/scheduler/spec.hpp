@@ -70,6 +70,8 @@ class SpecTable {
   std::size_t live() const { return entries_.size() - free_.size(); }
 
  private:
+  friend struct Invariants;
+
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<SpecId> free_;
 };

@@ -48,6 +48,8 @@ class TaskTable {
   TaskSlot slot_end() const { return used_; }
 
  private:
+  friend struct Invariants;
+
   bool drop_extent(ExtentId extent);
 
   static constexpr unsigned kChunkBits = 12;

@@ -1,6 +1,7 @@
 // Workers, pools and classes: who can run what, and how much more each may be sent.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -40,6 +41,10 @@ struct Worker {
   std::uint64_t credit_left(std::size_t lane) const {
     return credit[lane] > sent[lane] ? credit[lane] - sent[lane] : 0;
   }
+  /// How many calls it could begin at once.
+  std::uint64_t idle(std::size_t lane) const {
+    return takes_work() ? std::min<std::uint64_t>(free_slots(lane), credit_left(lane)) : 0;
+  }
 };
 
 struct Pool {
@@ -56,6 +61,7 @@ struct Class {
   Lane lane = Lane::thread;
   std::vector<WorkerIndex> offering;
   std::size_t turn = 0;  ///< index in `offering` of who is asked first
+  std::uint64_t at_workers = 0;  ///< its tasks there; while there are any the lane stays
 };
 
 class WorkerTable {
@@ -78,7 +84,7 @@ class WorkerTable {
   /// `id` is the ready queue's for the new class.
   void add_class(ClassId id, std::uint32_t pool, const TypeOffer& type) {
     if (classes.size() <= id) classes.resize(id + 1);
-    classes[id] = Class{pool, type.name, type.lane, {}, 0};
+    classes[id] = Class{pool, type.name, type.lane, {}, 0, 0};
     class_by_name_.emplace(std::make_pair(pool, type.name), id);
     pools[pool].classes.push_back(id);
     types_[type.name].push_back(id);
@@ -121,6 +127,8 @@ class WorkerTable {
   std::vector<Class> classes;
 
  private:
+  friend struct Invariants;
+
   std::vector<WorkerIndex> free_;
   std::unordered_map<WorkerId, WorkerIndex> by_id_;  // looked up, never walked
   std::map<std::string, std::uint32_t> pool_by_name_;

@@ -32,7 +32,7 @@ void Scheduler::offer(WorkerIndex w, const std::vector<TypeOffer>& types) {
     const ClassId cls = class_named(worker.pool, type);
     Class& c = table_.classes[cls];
     // A type has one lane in a pool: what an earlier worker said, unless nobody offers it any more.
-    if (c.offering.empty() && ready_.empty(cls)) c.lane = type.lane;
+    if (c.offering.empty() && ready_.empty(cls) && c.at_workers == 0) c.lane = type.lane;
     if (c.lane != type.lane || std::find(c.offering.begin(), c.offering.end(), w) != c.offering.end()) continue;
     c.offering.push_back(w);
     worker.classes.push_back(cls);
@@ -69,7 +69,7 @@ void Scheduler::on(const event::WorkerHello& e, Time, Actions& actions) {
   }
   offer(w, e.types);
   actions.worker_welcomes.push_back({e.connection, worker.id, resumed});
-  table_.pools[worker.pool].ready = true;
+  table_.pools[worker.pool].ready = table_.pools[worker.pool].freed = true;
 }
 
 void Scheduler::on(const event::WorkerCredit& e, Time, Actions&) {
@@ -79,7 +79,7 @@ void Scheduler::on(const event::WorkerCredit& e, Time, Actions&) {
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     worker.credit[lane] = std::max(worker.credit[lane], e.credit[lane]);
   }
-  table_.pools[worker.pool].ready = true;
+  table_.pools[worker.pool].ready = table_.pools[worker.pool].freed = true;
 }
 
 TaskSlot Scheduler::current(WorkerId worker, const AttemptToken& token) const {
@@ -99,13 +99,17 @@ void Scheduler::attach_to_worker(TaskSlot slot, WorkerIndex w) {
   t.next = kNoSlot;
   (worker.newest == kNoSlot ? worker.oldest : tasks_[worker.newest].next) = slot;
   worker.newest = slot;
-  ++worker.in_flight[index(class_of(slot).lane)];
+  Class& c = table_.classes[specs_[t.spec].cls];
+  ++c.at_workers;
+  ++worker.in_flight[index(c.lane)];
 }
 
 void Scheduler::detach_from_worker(TaskSlot slot) {
   TaskRecord& t = tasks_[slot];
   Worker& worker = table_.workers[t.worker];
-  const std::size_t lane = index(class_of(slot).lane);
+  Class& c = table_.classes[specs_[t.spec].cls];
+  const std::size_t lane = index(c.lane);
+  --c.at_workers;
   (t.prev == kNoSlot ? worker.oldest : tasks_[t.prev].next) = t.next;
   (t.next == kNoSlot ? worker.newest : tasks_[t.next].prev) = t.prev;
   t.prev = t.next = kNoSlot;
@@ -255,7 +259,11 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
     }
     ++table_.workers[w].completed;
     TaskRecord& t = tasks_[slot];
-    const bool told_to_stop = (t.flags & (kStopSent | kCancelPending)) != 0;
+    const bool last = failed != nullptr && (failed->failure.permanent ||
+                                            tasks_.side(slot).spent_retries >= spec(slot).retries);
+    // A cancel that waits for a recall comes too late for a task that has ended, and in time for one that would run
+    // again.
+    const bool told_to_stop = (t.flags & kStopSent) != 0 || ((t.flags & kCancelPending) != 0 && !last);
     detach_from_worker(slot);
     if (failed == nullptr) {
       end_attempt(slot, Attempt::Ending::succeeded, {}, now);
@@ -266,7 +274,6 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
       finish(slot, Phase::cancelled, std::nullopt, now, actions);
     } else {
       end_attempt(slot, Attempt::Ending::failed, failed->failure.message, now);
-      const bool last = failed->failure.permanent || tasks_.side(slot).spent_retries >= spec(slot).retries;
       if (last) replace_payload(slot, std::move(e.replies[i]));  // what there is of a reply goes with the failure
       attempt_failed(slot, failed->failure, now, actions);
     }
@@ -274,6 +281,7 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
 }
 
 void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
+  std::vector<std::pair<TaskNumber, TaskSlot>> back;
   for (std::size_t i = 0; i < e.tokens.size(); ++i) {
     const TaskSlot slot = current(e.worker, e.tokens[i]);
     if (slot == kNoSlot) continue;
@@ -288,9 +296,14 @@ void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
     if (cancelled) {
       finish(slot, Phase::cancelled, std::nullopt, now, actions);
     } else {
-      requeue(slot, true);
+      t.phase = Phase::queued;  // the same token once more is stale
+      ++counts_.queued;
+      back.emplace_back(t.number, slot);
     }
   }
+  // The newest first, so that they stand at the front of their queues in their old order.
+  std::sort(back.begin(), back.end(), std::greater<>());
+  for (const auto& [number, slot] : back) requeue(slot, true);
 }
 
 void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
@@ -305,8 +318,9 @@ void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
     }
   }
   std::sort(held.begin(), held.end());
-  for (TaskSlot slot = worker.oldest; slot != kNoSlot;) {
-    const TaskSlot next = tasks_[slot].next;
+  // Newest first, so that those that go back stand at the front of their queues in their old order.
+  for (TaskSlot slot = worker.newest; slot != kNoSlot;) {
+    const TaskSlot previous = tasks_[slot].prev;
     if (!std::binary_search(held.begin(), held.end(), tasks_[slot].number)) {
       const bool cancelled = (tasks_[slot].flags & (kCancelPending | kStopSent)) != 0;
       detach_from_worker(slot);  // it never arrived
@@ -322,13 +336,13 @@ void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
       if ((t.flags & kStopSent) != 0) actions.stops.push_back({worker.id, token(slot), kDisconnectGrace});
       if ((t.flags & kRecallSent) != 0) actions.recalls.push_back({worker.id, token(slot), 0});
     }
-    slot = next;
+    slot = previous;
   }
   worker.announcing = false;
   for (const AttemptToken& token : e.running) {
     if (const TaskSlot slot = current(e.worker, token); slot != kNoSlot) started(slot, now, actions);
   }
-  table_.pools[worker.pool].ready = true;
+  table_.pools[worker.pool].ready = table_.pools[worker.pool].freed = true;
 }
 
 void Scheduler::on(const event::WorkerDisconnected& e, Time now, Actions&) {
@@ -348,7 +362,7 @@ void Scheduler::on(const event::WorkerLost& e, Time now, Actions& actions) {
 void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Actions& actions) {
   std::vector<AttemptToken> running(why.running.begin(), why.running.end());
   std::sort(running.begin(), running.end());
-  // Newest first to the front of the queues, so that they stand there in their old order.
+  // Newest first, as in Announced.
   for (TaskSlot slot = table_.workers[w].newest; slot != kNoSlot;) {
     TaskRecord& t = tasks_[slot];
     const TaskSlot previous = t.prev;

@@ -380,6 +380,11 @@ bool MessageBuilder::has(std::string_view field) const {
   return state_->message->GetDescriptor()->FindFieldByName(std::string(field)) != nullptr;
 }
 
+Status MessageBuilder::check(std::string_view path) {
+  const auto place = state_->find(path);
+  return place ? Status() : place.status();
+}
+
 Status MessageBuilder::text(std::string_view path, std::string_view value) {
   const auto place = state_->find(path);
   if (!place) return place.status();

@@ -67,6 +67,8 @@ class MessageBuilder {
   ~MessageBuilder();
 
   bool has(std::string_view field) const;
+  /// Whether a path leads to a field, as far as that can be said without a value.
+  Status check(std::string_view path);
   /// The text becomes what the field is: a number, a name of an enum, true or false, bytes as they stand.
   Status text(std::string_view path, std::string_view value);
   /// A JSON value: arrays for repeated fields, objects for messages and maps.

@@ -1,0 +1,81 @@
+// The daemon that a command talks to: an Executor, its Control, and what is asked more than once. Connects on first
+// use. Used by the command's main thread. What goes wrong becomes a Failure with its exit code.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "client/control.hpp"
+#include "futured/executor.hpp"
+#include "proto/schema/schema.hpp"
+
+namespace futured::cli {
+
+class Arguments;
+
+/// A task type as the catalog knows it.
+struct TaskInfo {
+  std::string name;
+  std::string input_type, reply_type;  ///< message names in the schema; empty: plain bytes
+  std::string schema_hash;
+  std::shared_ptr<const schema::Schema> schema;  ///< null: plain bytes
+
+  /// A result as JSON; plain bytes, too, and those that are no message of the schema.
+  schema::Json show(std::string_view reply) const;
+};
+
+class Daemon {
+ public:
+  struct Options {
+    std::string endpoint;  ///< --connect; empty: the usual ones
+    bool embedded = false;
+    std::uint32_t processes = 1, threads = 1, async_slots = 1000;
+    std::vector<std::string> plugin_dirs;
+    bool patient = false;  ///< waits for a daemon that comes back, as long as a task lasts
+  };
+  explicit Daemon(Options options) : options_(std::move(options)) {}
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  Executor& executor();
+  Control& control();
+
+  /// Asks until all pages are there or `limit` tasks. Failure: the problem the daemon names.
+  v1::Reply ask(const v1::Request& request);
+  std::vector<v1::TaskRecord> list(const v1::Selector& selector, bool detail, std::size_t limit = 0);
+  std::optional<v1::TaskRecord> record(TaskNumber number);
+  /// Calls `page` with each page of records until it says false.
+  template <class F>
+  void pages(const v1::Selector& selector, bool detail, bool newest_first, F page) {
+    v1::Request request;
+    auto& query = *request.mutable_list();
+    *query.mutable_selector() = selector;
+    query.set_detail(detail);
+    query.set_newest_first(newest_first);
+    while (true) {
+      v1::Reply reply = ask(request);
+      if (!page(reply) || !reply.more() || reply.cursor().empty()) return;
+      query.set_cursor(reply.cursor());
+    }
+  }
+
+  /// Failure(input_refused): no such task; names the nearest.
+  TaskInfo task(std::string_view name);
+
+  /// The task submitted last from here, for the selector `last`.
+  void remember(TaskNumber number);
+  Result<TaskNumber> last();
+
+ private:
+  Options options_;
+  std::optional<Executor> executor_;
+  std::optional<Control> control_;
+};
+
+/// `--embedded` and what belongs to it. Defined where fut is built with a daemon inside.
+Executor start_embedded(const Daemon::Options& options);
+
+}  // namespace futured::cli

@@ -1,0 +1,14 @@
+#include "futured/embedded.hpp"
+
+#include "client/cli/daemon.hpp"
+
+namespace futured::cli {
+
+Executor start_embedded(const Daemon::Options& options) {
+  EmbeddedOptions embedded;
+  embedded.processes(options.processes).threads(options.threads).async_slots(options.async_slots);
+  for (const std::string& dir : options.plugin_dirs) embedded.plugin_dir(dir);
+  return Executor::embedded(embedded);
+}
+
+}  // namespace futured::cli

@@ -1,0 +1,722 @@
+// The half of Connection that moves messages. Everything here runs under io_ unless it says otherwise.
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "client/connection.hpp"
+#include "futured/errors.hpp"
+
+namespace futured::detail {
+
+using client::kAttachBit;
+using client::kNever;
+using client::Time;
+using Phase = client::Session::Phase;
+
+namespace {
+constexpr std::size_t kReceivePortion = 64;  // messages before others get a chance
+constexpr std::size_t kWarningsKept = 1024;
+constexpr int kFinishPatienceMs = 500;
+}  // namespace
+
+// ---- who drives
+
+/// Without any mutex: sends what is due if nobody else is at it; who is at it will look again.
+void Connection::pump() {
+  for (;;) {
+    {
+      const std::unique_lock io(io_, std::try_to_lock);
+      if (!io.owns_lock()) return;
+      if (service(false)) wake_io();
+    }
+    const Lock lock(state_);
+    if (session_.next_deadline() < io_until_.load(std::memory_order_relaxed)) wake_io();
+    const bool more = session_.has_orders(now_ns()) || (!extra_.empty() && session_.phase() == Phase::up);
+    if (!more || stop_) return;
+  }
+}
+
+/// Any thread, any mutex.
+void Connection::wake_io() {
+  if (wake_pending_.exchange(true, std::memory_order_acq_rel)) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);  // full is as good as written
+}
+
+/// The I/O thread.
+void Connection::run_io() {
+  pthread_setname_np(pthread_self(), "futured-client");
+  std::vector<pollfd> fds;
+  for (;;) {
+    bool again = false;
+    fds.assign(1, {wake_fd_, POLLIN, 0});
+    {
+      const std::lock_guard io(io_);
+      again = service(true);
+      if (link_ != nullptr) {
+        for (const int fd : link_->fds()) fds.push_back({fd, POLLIN, 0});
+      }
+    }
+    Time until = kNever;
+    {
+      const Lock lock(state_);
+      if (stop_) break;
+      until = session_.next_deadline();
+      io_until_.store(until, std::memory_order_relaxed);
+    }
+    if (again) continue;
+    timespec ts{};
+    if (until != kNever) {
+      const Time left = std::max<Time>(until - now_ns(), 0);
+      ts.tv_sec = left / 1'000'000'000;
+      ts.tv_nsec = left % 1'000'000'000;
+    }
+    ppoll(fds.data(), fds.size(), until == kNever ? nullptr : &ts, nullptr);
+    if (fds[0].revents != 0) {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t got = read(wake_fd_, &count, sizeof count);
+      // Before looking at anything, so that a later wake-up is not taken for this one.
+      wake_pending_.exchange(false, std::memory_order_acq_rel);
+    }
+  }
+  const std::lock_guard io(io_);
+  say_goodbye();
+}
+
+void Connection::say_goodbye() {
+  left_ = true;
+  if (link_ == nullptr) return;
+  bool up = false;
+  {
+    const Lock lock(state_);
+    up = session_.phase() == Phase::up;
+  }
+  if (up) {
+    carry_out_orders();
+    v1::Goodbye bye;
+    bye.set_reason("the client is done");
+    if (link_ != nullptr) link_->send(wire::encode(v1::KIND_GOODBYE, generation_, bye));
+    if (link_ != nullptr) link_->finish(kFinishPatienceMs);
+  }
+  link_.reset();
+}
+
+bool Connection::service(bool io_thread) {
+  if (left_) return false;
+  constexpr int kRounds = 16;
+  for (int round = 0; round < kRounds; ++round) {
+    bool did = false;
+    if (link_ != nullptr && (io_thread || link_->readable())) did = receive_some();
+    if (io_thread && link_ != nullptr && !did) {
+      switch (link_->state()) {
+        case client::Link::State::open:
+          break;
+        case client::Link::State::refused:
+          link_lost("no daemon at " + endpoint() + ": start one with `futured`", true);
+          break;
+        case client::Link::State::lost:
+          link_lost("the connection to " + endpoint() + " was lost");
+          break;
+      }
+    }
+    if (io_thread && !did) {
+      // Everything that has arrived was handed in: now silence may be judged.
+      bool down = false;
+      {
+        const Lock lock(state_);
+        const Phase before = session_.phase();
+        const Time now = now_ns();
+        if (now >= session_.next_deadline()) session_.on_time(now);
+        down = session_.phase() != before && before != Phase::down;
+        if (session_.phase() == Phase::ended) event();
+      }
+      if (down) link_lost("no answer from " + endpoint() + " in time: is that a futured daemon?");
+      Status ended;
+      std::vector<Cell*> cells;
+      {
+        const Lock lock(state_);
+        if (session_.phase() == Phase::ended) {
+          ended = session_.end_reason();
+          collect_ended(cells);
+        }
+      }
+      if (!cells.empty()) resolve_all(cells, std::make_exception_ptr(BrokenExecutor(ended.message())));
+    }
+    if (carry_out_orders()) {
+      did = true;
+      if (!io_thread && link_ == nullptr) wake_io();
+    }
+    if (!did) return link_ != nullptr && link_->readable();
+  }
+  return true;
+}
+
+// ---- sending
+
+void Connection::send(wire::Frames frames) {
+  if (link_ != nullptr && !link_->send(std::move(frames))) {
+    link_lost("the connection to " + endpoint() + " was lost");
+  }
+}
+
+bool Connection::carry_out_orders() {
+  bool any = false;
+  for (;;) {
+    std::optional<client::Order> order;
+    wire::Frames extra;
+    {
+      const Lock lock(state_);
+      order = session_.next(now_ns());
+      if (!order && !extra_.empty() && session_.phase() == Phase::up) {
+        extra = std::move(extra_.front());
+        extra_.pop_front();
+      }
+    }
+    if (order) {
+      carry_out(*order);
+    } else if (!extra.empty()) {
+      send(std::move(extra));
+    } else {
+      return any;
+    }
+    any = true;
+  }
+}
+
+void Connection::carry_out(const client::Order& order) {
+  namespace o = client::order;
+  if (const auto* m = std::get_if<o::Submit>(&order)) {
+    send(client::encode(*m, generation_, submit_scratch_));
+  } else if (const auto* d = std::get_if<o::Delivered>(&order)) {
+    send(client::encode(*d, generation_));
+  } else if (const auto* c = std::get_if<o::Cancel>(&order)) {
+    send(client::encode(*c, generation_));
+  } else if (const auto* a = std::get_if<o::Attach>(&order)) {
+    send(client::encode(*a, generation_));
+  } else if (const auto* p = std::get_if<o::Pong>(&order)) {
+    v1::Ping pong;
+    pong.set_id(p->id);
+    send(wire::encode(v1::KIND_PONG, generation_, pong));
+  } else if (const auto* h = std::get_if<o::Hello>(&order)) {
+    send(client::encode(*h, self_, generation_));
+  } else {
+    link_.reset();
+    auto made = factory_([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->wake_io();
+    });
+    if (made.ok()) {
+      link_ = std::move(made.value());
+      const Lock lock(state_);
+      generation_ = session_.generation();
+      session_.connected(now_ns());
+    } else {
+      link_lost(made.status().message(), true);
+    }
+    wake_io();  // it watches other descriptors now
+  }
+}
+
+void Connection::link_lost(std::string why, bool nobody) {
+  link_.reset();
+  const Lock lock(state_);
+  session_.on_lost(now_ns());
+  if (nobody && first_failure_.ok()) first_failure_ = {Code::unavailable, why};
+  extra_.clear();
+  for (auto& [id, wait] : replies_) {
+    wait->answered = true;
+    wait->status = {Code::unavailable, why};
+  }
+  event();
+}
+
+// ---- receiving
+
+bool Connection::receive_some() {
+  std::vector<wire::Frames> batch;
+  batch.swap(received_);
+  link_->receive(batch, kReceivePortion);
+  const bool any = !batch.empty();
+  for (wire::Frames& frames : batch) {
+    if (link_ == nullptr) break;  // one of them ended the connection
+    handle(frames);
+  }
+  batch.clear();
+  received_.swap(batch);
+  return any;
+}
+
+void Connection::protocol_error(const Status& what) {
+  std::fprintf(stderr, "futured: the daemon at %s broke the protocol: %s; connecting again\n", endpoint().c_str(),
+               what.message().c_str());
+  link_lost("the daemon at " + endpoint() + " broke the protocol: " + what.message());
+}
+
+void Connection::handle(wire::Frames& frames) {
+  auto opened = wire::open(frames);
+  if (!opened.ok()) {
+    protocol_error(opened.status());
+    return;
+  }
+  const wire::Envelope& e = *opened;
+  if (e.generation != generation_) return;
+  if (e.version != wire::kVersion && e.kind != v1::KIND_REFUSED) return;
+  {
+    const Lock lock(state_);
+    session_.heard(now_ns());
+  }
+  switch (e.kind) {
+    case v1::KIND_WELCOME:
+      return on_welcome(e);
+    case v1::KIND_REFUSED:
+      return on_refused(e);
+    case v1::KIND_REHELLO:
+      return link_lost("the daemon at " + endpoint() + " asked for a new connection");
+    case v1::KIND_ACCEPTED:
+      return on_accepted(e);
+    case v1::KIND_OUTCOMES:
+      return on_outcomes(e);
+    case v1::KIND_STARTED:
+      return on_started(e);
+    case v1::KIND_OUTPUT:
+      return on_output(e);
+    case v1::KIND_CANCELLED:
+      return on_cancelled(e);
+    case v1::KIND_ATTACHED:
+      return on_attached(e);
+    case v1::KIND_REPLY:
+      return on_reply(e);
+    case v1::KIND_PING:
+      return on_ping(e, false);
+    case v1::KIND_PONG:
+      return on_ping(e, true);
+    default:
+      return;  // a newer daemon may say more than this client understands
+  }
+}
+
+void Connection::on_welcome(const wire::Envelope& e) {
+  v1::Welcome m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  std::vector<Handle> lost;
+  std::vector<Cell*> cells;
+  Status status;
+  {
+    const Lock lock(state_);
+    if (session_.phase() != Phase::greeting) return;
+    client::WelcomeFacts facts;
+    facts.daemon_instance = m.daemon_instance();
+    facts.accepted_seq = m.accepted_seq();
+    facts.credit_tasks = m.submit_credit_tasks();
+    facts.credit_bytes = m.submit_credit_bytes();
+    facts.resumed = m.resumed();
+    facts.heartbeat = m.heartbeat_ns();
+    status = session_.on_welcome(facts, now_ns(), lost);
+    cells = take_cells(lost);
+    if (status.ok()) {
+      if (m.limits().payload_bytes() != 0) payload_limit_ = m.limits().payload_bytes();
+      welcome_ = std::move(m);
+      welcomed_ = true;
+      event();
+    }
+  }
+  for (Cell* c : cells) {
+    WakeList wakes;
+    c->fail(client::lost_error(), wakes);
+    c->unref();
+  }
+  if (!cells.empty()) resolved();
+  resolve_detached();
+  if (!status.ok()) protocol_error(status);
+}
+
+void Connection::on_refused(const wire::Envelope& e) {
+  v1::Refused m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  Status why = client::status_of(m.problem(), "the daemon refused the connection");
+  const bool in_range = wire::kVersion >= m.version_min() && wire::kVersion <= m.version_max();
+  if (why.code() == Code::version || (!m.has_problem() && !in_range)) {
+    why = {Code::version, "the daemon at " + endpoint() + " speaks protocol versions " +
+                              std::to_string(m.version_min()) + ".." + std::to_string(m.version_max()) +
+                              ", this client " + std::to_string(wire::kVersion) +
+                              ": use a client and a daemon of one release"};
+  }
+  std::vector<Handle> lost;
+  std::vector<Cell*> cells;
+  {
+    const Lock lock(state_);
+    session_.on_refused(why, fresh_stream(), now_ns(), lost);
+    cells = take_cells(lost);
+    if (why.code() == Code::forgotten) {
+      slab_.for_each_chunk([this](Chunk& c) { c.stream = session_.stream(); });
+    } else {
+      refusal_ = why;
+    }
+  }
+  for (Cell* c : cells) {
+    WakeList wakes;
+    c->fail(client::lost_error(), wakes);
+    c->unref();
+  }
+  if (!cells.empty()) resolved();
+  link_lost(why.message());
+}
+
+void Connection::on_accepted(const wire::Envelope& e) {
+  v1::Accepted& m = accepted_scratch_;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  Status status;
+  bool any_detached = false;
+  {
+    const Lock lock(state_);
+    status = session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(), now_ns());
+    if (status.ok()) {
+      for (Seq seq = m.first_seq(); seq < m.first_seq() + m.count();) {
+        const Seq end = std::min(m.first_seq() + m.count(), (seq / Chunk::kCells + 1) * Chunk::kCells);
+        const TaskNumber number = m.first_number() + (seq - m.first_seq());
+        if (Chunk* const c = slab_.chunk(seq); c != nullptr) {
+          auto& all = c->extents;
+          if (!all.empty() && all.back().first + all.back().count == seq &&
+              all.back().number + all.back().count == number) {
+            all.back().count += end - seq;
+          } else {
+            all.push_back({seq, end - seq, number});
+          }
+        }
+        seq = end;
+      }
+      for (auto& w : *m.mutable_warnings()) {
+        if (warnings_.size() >= kWarningsKept) warnings_.erase(warnings_.begin());
+        warnings_[w.seq()] = std::move(*w.mutable_message());
+      }
+      any_detached = !detached_.empty();
+      event();
+    }
+  }
+  if (any_detached) resolve_detached();
+  if (!status.ok()) protocol_error(status);
+}
+
+void Connection::on_outcomes(const wire::Envelope& e) {
+  v1::Outcomes& m = outcomes_scratch_;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  const int n = m.handle_delta_size();
+  if (m.payloads().size_size() != n || (m.state_size() != 0 && m.state_size() != n)) {
+    return protocol_error({Code::invalid, "columns of OUTCOMES differ in length"});
+  }
+  sizes_.assign(m.payloads().size().begin(), m.payloads().size().end());
+  slices_.clear();
+  if (const Status s = wire::read_payloads(*m.mutable_payloads(), e.payloads, slices_); !s.ok()) {
+    return protocol_error(s);
+  }
+  handles_.clear();
+  Handle handle = 0;
+  for (const std::int64_t delta : m.handle_delta()) handles_.push_back(handle += static_cast<std::uint64_t>(delta));
+  fresh_.clear();
+  to_resolve_.clear();
+  std::vector<std::pair<ToResolve, OutputCallback>> after_output;
+  Status status;
+  {
+    const Lock lock(state_);
+    status = session_.on_outcomes(m.first_delivery(), handles_, sizes_, now_ns(), fresh_);
+    for (const std::uint32_t i : fresh_) {
+      const Handle h = handles_[i];
+      const auto sink = outputs_.empty() ? outputs_.end() : outputs_.find(h);
+      if (sink != outputs_.end()) {
+        // All its output comes first, on the callback thread: so must the news that it is done.
+        after_output.push_back({{take_cell(h), i}, std::move(sink->second)});
+        outputs_.erase(sink);
+      } else {
+        to_resolve_.push_back({take_cell(h), i});
+      }
+    }
+    resolving_ += 1 + static_cast<int>(after_output.size());
+  }
+  WakeList wakes;
+  int next_failure = 0;
+  const auto failure_of = [&m, &next_failure](std::uint32_t i) -> const v1::Outcomes::Failure* {
+    while (next_failure < m.failures_size() && m.failures(next_failure).index() < i) ++next_failure;
+    return next_failure < m.failures_size() && m.failures(next_failure).index() == i ? &m.failures(next_failure)
+                                                                                     : nullptr;
+  };
+  const auto state_of_task = [&m](std::uint32_t i) {
+    return m.state_size() == 0 ? v1::STATE_SUCCEEDED : static_cast<v1::State>(m.state(static_cast<int>(i)));
+  };
+  for (const ToResolve& r : to_resolve_) {
+    if (r.cell == nullptr) continue;
+    if (const v1::State s = state_of_task(r.index); s == v1::STATE_SUCCEEDED) {
+      r.cell->succeed(std::move(slices_[r.index]), wakes);
+    } else {
+      client::Ending end = client::ending_of(s, failure_of(r.index), slices_[r.index].view());
+      if (end.cancelled) {
+        r.cell->cancel(true, true, std::move(end.error), wakes);
+      } else {
+        r.cell->fail(std::move(end.error), wakes);
+      }
+    }
+    r.cell->unref();
+  }
+  wakes.wake();
+  next_failure = 0;
+  for (auto& [r, sink] : after_output) {
+    const v1::State s = state_of_task(r.index);
+    client::Ending end;
+    if (s != v1::STATE_SUCCEEDED) end = client::ending_of(s, failure_of(r.index), slices_[r.index].view());
+    post([self = shared_from_this(), cell = CellRef(r.cell), s, end, reply = slices_[r.index]] {
+      WakeList w;
+      if (s == v1::STATE_SUCCEEDED) {
+        cell.get()->succeed(reply, w);
+      } else if (end.cancelled) {
+        cell.get()->cancel(true, true, end.error, w);
+      } else {
+        cell.get()->fail(end.error, w);
+      }
+      w.wake();
+      self->resolved();
+    });
+  }
+  resolved();
+  if (!status.ok()) protocol_error(status);
+}
+
+void Connection::on_started(const wire::Envelope& e) {
+  v1::Started m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  const Lock lock(state_);
+  Handle handle = 0;
+  for (const std::int64_t delta : m.handle_delta()) {
+    handle += static_cast<std::uint64_t>(delta);
+    if (!session_.awaits(handle)) continue;
+    if (handle < kAttachBit) {
+      if (Cell* c = slab_.find(handle); c != nullptr) c->start();
+    } else if (const auto at = attached_.find(handle); at != attached_.end()) {
+      at->second->cell.start();
+    }
+  }
+}
+
+void Connection::on_output(const wire::Envelope& e) {
+  v1::Output m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  const Handle handle = m.handle();
+  const Lock lock(state_);
+  const std::size_t seen = session_.on_output(handle, m.attempt(), m.offset(), m.data().size());
+  const std::size_t fresh = m.data().size() - seen;
+  if (fresh == 0) return;
+  const auto sink = outputs_.find(handle);
+  if (sink == outputs_.end()) {
+    session_.output_taken(handle, m.attempt(), m.offset() + m.data().size(), now_ns());
+    return;
+  }
+  post([self = shared_from_this(), handle, seen, fn = sink->second, stream = static_cast<int>(m.stream()),
+        attempt = m.attempt(), end = m.offset() + m.data().size(), data = std::move(*m.mutable_data())] {
+    try {
+      fn(stream, std::string_view(data).substr(seen));
+    } catch (...) {
+      log_exception("an output callback", std::current_exception());
+    }
+    {
+      const Lock inner(self->state_);
+      self->session_.output_taken(handle, attempt, end, now_ns());
+    }
+    self->pump();
+  });
+}
+
+void Connection::on_cancelled(const wire::Envelope& e) {
+  v1::Cancelled m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  std::vector<Cell*> cells;
+  std::shared_ptr<CancelWait> wait;
+  {
+    const Lock lock(state_);
+    if (!session_.on_cancelled(m.request())) return;
+    const auto at = cancels_.find(m.request());
+    if (at == cancels_.end()) return;
+    wait = std::move(at->second);
+    cancels_.erase(at);
+    for (std::size_t i = 0; i < wait->handles.size(); ++i) {
+      const auto verdict = i < static_cast<std::size_t>(m.verdicts_size())
+                               ? static_cast<v1::Cancelled::Verdict>(m.verdicts(static_cast<int>(i)))
+                               : v1::Cancelled::UNKNOWN;
+      wait->verdicts.push_back(verdict);
+      // Its outcome will say the same; whoever asked can rely on it now.
+      if (verdict == v1::Cancelled::CANCELLED && session_.resolve(wait->handles[i])) {
+        cells.push_back(take_cell(wait->handles[i]));
+        outputs_.erase(wait->handles[i]);
+      }
+    }
+    ++resolving_;
+  }
+  for (Cell* c : cells) {
+    if (c == nullptr) continue;
+    WakeList wakes;
+    c->cancel(true, true, nullptr, wakes);
+    c->unref();
+  }
+  {
+    const Lock lock(state_);
+    wait->answered = true;
+  }
+  resolved();
+}
+
+void Connection::on_attached(const wire::Envelope& e) {
+  v1::Attached m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  std::vector<std::pair<Cell*, bool>> gone;
+  {
+    const Lock lock(state_);
+    const auto at = attaches_.find(m.request());
+    const auto wait = at == attaches_.end() ? nullptr : at->second;
+    std::vector<std::uint32_t> unknown;
+    for (int i = 0; i < m.tasks_size(); ++i) {
+      const auto& t = m.tasks(i);
+      if (t.code() != v1::CODE_OK) {
+        unknown.push_back(static_cast<std::uint32_t>(i));
+      } else if (wait && static_cast<std::size_t>(i) < wait->cells.size()) {
+        // Only while the session awaits it: then this connection holds the cell.
+        if (const auto a = attached_.find(wait->first + static_cast<Handle>(i)); a != attached_.end()) {
+          a->second->number = t.number();
+          if (t.id().size() == 16) a->second->known_id = client::read_id(t.id());
+          if (t.state() == v1::STATE_RUNNING) a->second->cell.start();
+        }
+      }
+    }
+    std::vector<Handle> resolved_handles;
+    session_.on_attached(m.request(), unknown, resolved_handles);
+    for (const Handle h : resolved_handles) {
+      const auto i = wait ? static_cast<int>(h - wait->first) : 0;
+      const bool forgotten = wait && m.tasks(i).code() == v1::CODE_FORGOTTEN;
+      outputs_.erase(h);
+      gone.emplace_back(take_cell(h), forgotten);
+    }
+    if (wait) {
+      wait->answer = std::move(m);
+      wait->answered = true;
+      attaches_.erase(at);
+    }
+    ++resolving_;
+  }
+  for (const auto& [c, forgotten] : gone) {
+    if (c == nullptr) continue;
+    WakeList wakes;
+    c->fail(forgotten ? std::make_exception_ptr(
+                            Forgotten("the daemon has forgotten this task: its result was kept no longer"))
+                      : std::make_exception_ptr(NotFound("the daemon does not know this task")),
+            wakes);
+    c->unref();
+  }
+  resolved();
+}
+
+void Connection::on_reply(const wire::Envelope& e) {
+  v1::Reply m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  const Lock lock(state_);
+  const auto at = replies_.find(m.request());
+  if (at == replies_.end()) return;  // nobody waits any more
+  at->second->reply = std::move(m);
+  at->second->answered = true;
+  event();
+}
+
+void Connection::on_ping(const wire::Envelope& e, bool pong) {
+  v1::Ping m;
+  if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
+  const Lock lock(state_);
+  if (!pong) {
+    session_.on_ping(m.id());
+  } else if (const auto at = replies_.find(m.id()); at != replies_.end()) {
+    at->second->answered = true;
+    event();
+  }
+}
+
+// ---- cells
+
+/// Under state_.
+Cell* Connection::take_cell(Handle handle) {
+  if (handle < kAttachBit) {
+    Cell* const c = slab_.find(handle);
+    slab_.resolved(handle);
+    return c;
+  }
+  const auto at = attached_.find(handle);
+  if (at == attached_.end()) return nullptr;
+  Cell* const c = &at->second->cell;
+  attached_.erase(at);
+  return c;
+}
+
+/// Under state_.
+std::vector<Cell*> Connection::take_cells(const std::vector<Handle>& handles) {
+  std::vector<Cell*> cells;
+  for (const Handle h : handles) {
+    if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
+    outputs_.erase(h);
+  }
+  if (!cells.empty()) ++resolving_;
+  return cells;
+}
+
+/// Under no mutex or io_: batches that counted in resolving_ are resolved now.
+void Connection::resolved(std::size_t batches) {
+  const Lock lock(state_);
+  resolving_ -= static_cast<int>(batches);
+  event();
+}
+
+void Connection::resolve_detached() {
+  std::vector<Cell*> cells;
+  {
+    const Lock lock(state_);
+    while (!detached_.empty() && detached_.front() < session_.first_unaccepted()) {
+      if (Cell* c = take_cell(detached_.front()); c != nullptr) cells.push_back(c);
+      outputs_.erase(detached_.front());
+      detached_.pop_front();
+    }
+    ++resolving_;
+  }
+  for (Cell* c : cells) {
+    WakeList wakes;
+    c->fail(std::make_exception_ptr(InvalidStateError("this task was submitted detached: its outcome is not delivered; "
+                                                      "Executor::future(id) asks for it")),
+            wakes);
+    c->unref();
+  }
+  resolved();
+}
+
+/// Under state_: takes every cell that waits.
+void Connection::collect_ended(std::vector<Cell*>& cells) {
+  std::vector<Handle> handles;
+  session_.unresolved().for_each_below(kMaxSeq + 1, [&handles](Seq s) { handles.push_back(s); });
+  for (const auto& [h, c] : attached_) handles.push_back(h);
+  for (const Handle h : handles) session_.resolve(h);
+  for (const Seq s : std::exchange(detached_, {})) handles.push_back(s);
+  for (const Handle h : handles) {
+    if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
+  }
+  outputs_.clear();
+  if (!cells.empty()) ++resolving_;
+}
+
+/// What collect_ended() took, each with an exception of its own.
+void Connection::resolve_all(const std::vector<Cell*>& cells, const std::exception_ptr& error) {
+  std::string message;
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    message = e.what();
+  }
+  for (Cell* c : cells) {
+    WakeList wakes;
+    c->fail(std::make_exception_ptr(BrokenExecutor(message)), wakes);
+    c->unref();
+  }
+  if (!cells.empty()) resolved();
+}
+
+}  // namespace futured::detail

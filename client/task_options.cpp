@@ -1,0 +1,63 @@
+#include "futured/task_options.hpp"
+
+#include <stdexcept>
+
+namespace futured {
+
+detail::TaskData& TaskOptions::own() {
+  // Copy on write: a copy of these options may be in use elsewhere.
+  if (!data_) {
+    data_ = std::make_shared<detail::TaskData>();
+  } else if (data_.use_count() != 1) {
+    data_ = std::make_shared<detail::TaskData>(*data_);
+  }
+  return const_cast<detail::TaskData&>(*data_);  // made as non-const above or in an earlier call
+}
+
+TaskOptions& TaskOptions::set_time(std::int64_t S::*member, std::chrono::nanoseconds d) {
+  if (d < std::chrono::nanoseconds::zero()) throw std::invalid_argument("TaskOptions: a duration is negative");
+  return set(member, static_cast<std::int64_t>(d.count()));
+}
+
+TaskOptions& TaskOptions::priority(int p) {
+  if (p < -100 || p > 100) {
+    throw std::invalid_argument("TaskOptions: priority " + std::to_string(p) + " is not within -100..100");
+  }
+  return set(&S::priority, p);
+}
+
+TaskOptions& TaskOptions::backoff(std::chrono::nanoseconds first, std::chrono::nanoseconds max) {
+  set_time(&S::backoff_ns, first);
+  return set_time(&S::backoff_max_ns, max);
+}
+
+TaskOptions& TaskOptions::at(std::chrono::system_clock::time_point t) {
+  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch());
+  return set(&S::at_unix_ns, static_cast<std::int64_t>(since.count()));
+}
+
+TaskOptions& TaskOptions::resource(std::string name, std::int64_t ten_thousandths) {
+  own().spec.demands.emplace_back(std::move(name), ten_thousandths);
+  return *this;
+}
+
+TaskOptions& TaskOptions::on_disconnect(OnDisconnect what, std::chrono::nanoseconds grace) {
+  set(&S::on_disconnect, what);
+  return set_time(&S::disconnect_grace_ns, grace);
+}
+
+TaskOptions& TaskOptions::on_output(OutputCallback callback) {
+  detail::TaskData& d = own();
+  d.spec.live_output = static_cast<bool>(callback);
+  d.output = std::move(callback);
+  return *this;
+}
+
+TaskOptions& TaskOptions::on_full(OnFull what, std::chrono::nanoseconds patience) {
+  detail::TaskData& d = own();
+  d.on_full = what;
+  d.full_timeout_ns = patience.count();
+  return *this;
+}
+
+}  // namespace futured

@@ -1,0 +1,427 @@
+#include "daemon/scheduler/invariants.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace futured::scheduler {
+
+namespace {
+
+class Findings {
+ public:
+  template <class... Parts>
+  void operator()(const Parts&... parts) {
+    if (lines.size() >= Invariants::kMost) return;
+    std::string line;
+    (add(line, parts), ...);
+    lines.push_back(std::move(line));
+  }
+  /// A line if they differ.
+  template <class A, class B>
+  void same(const std::string& what, const A& is, const B& should) {
+    if (static_cast<std::uint64_t>(is) != static_cast<std::uint64_t>(should)) {
+      (*this)(what, " is ", static_cast<std::uint64_t>(is), ", by the tables ", static_cast<std::uint64_t>(should));
+    }
+  }
+  std::vector<std::string> lines;
+
+ private:
+  static void add(std::string& to, const std::string& s) { to += s; }
+  static void add(std::string& to, const char* s) { to += s; }
+  template <class N>
+  static void add(std::string& to, const N& n) {
+    to += std::to_string(n);
+  }
+};
+
+std::string task_name(const TaskRecord& t) { return "task " + std::to_string(t.number); }
+
+}  // namespace
+
+std::vector<std::string> Invariants::check(const Scheduler& s) {
+  Findings wrong;
+  const TaskTable& tasks = s.tasks_;
+  const WorkerTable& table = s.table_;
+
+  // ---- who is owed the outcome of each task
+  std::vector<std::uint32_t> watchers(tasks.used_, 0);
+  std::uint64_t connected = 0;
+  std::map<SpecId, std::uint64_t> spec_users;
+  std::map<SessionId, std::uint64_t> holds;
+  for (const Scheduler::Sweep& sweep : s.sweeps_) ++holds[sweep.session];
+  for (const auto& [number, list] : s.attachments_) {
+    const TaskSlot slot = tasks.find(number);
+    if (slot == kNoSlot || is_terminal(tasks[slot].phase)) {
+      wrong("task ", number, " has attachments and is not live");
+      continue;
+    }
+    if (list.empty()) wrong("task ", number, " has an empty list of attachments");
+    for (const Scheduler::Attachment& a : list) {
+      ++watchers[slot];
+      ++holds[a.session];
+      if (s.session(a.session) == nullptr) wrong("task ", number, " has an attachment of no session");
+    }
+  }
+
+  // ---- sessions
+  std::size_t live_sessions = 0;
+  for (SessionId id = 0; id < s.sessions_.end(); ++id) {
+    const Session* found = s.session(id);
+    if (found == nullptr) continue;
+    const Session& c = *found;
+    const std::string name = "session " + std::to_string(id);
+    ++live_sessions;
+    if (s.sessions_.by_stream(c.stream) != id) wrong(name, " is not found by its stream");
+    connected += c.connection != 0 ? 1 : 0;
+    if (c.last_spec != UINT32_MAX) ++spec_users[c.last_spec];
+    Seq next = 0;
+    for (std::uint64_t p = c.extents.begin(); p != c.extents.end(); ++p) {
+      const ExtentRef& x = c.extents[p];
+      if (x.first_seq < next || x.count == 0) wrong(name, ": extents overlap at seq ", x.first_seq);
+      next = x.first_seq + x.count;
+      holds[id] += x.live ? 1 : 0;
+    }
+    if (next > c.accepted_seq) wrong(name, ": extents beyond what was accepted");
+    if (!c.extents.empty() && !c.extents.front().live) wrong(name, ": a closed extent at the front");
+    if (c.granted_seq < c.accepted_seq && c.granted_seq != 0) wrong(name, ": more accepted than granted");
+    if (c.granted_seq > std::min<Seq>(c.accepted_seq + s.limits_.window_tasks, kMaxSeq)) {
+      wrong(name, ": more granted than the window");
+    }
+    if (c.starved && std::count(s.starved_.begin(), s.starved_.end(), id) == 0) {
+      wrong(name, ": starved, and nobody will feed it");
+    }
+    // Deliveries.
+    if (!c.dead && (c.sent < c.deliveries.begin() || c.sent > c.deliveries.end())) wrong(name, ": `sent` is outside its deliveries");
+    std::uint64_t in_flight = 0;
+    for (std::uint64_t p = c.deliveries.begin(); p != c.deliveries.end(); ++p) {
+      const Delivery& d = c.deliveries[p];
+      if (d.task >= tasks.used_ || !is_terminal(tasks[d.task].phase)) {
+        wrong(name, ": delivery ", p, " is of a task that has not ended");
+        continue;
+      }
+      ++watchers[d.task];
+      if (p < c.sent) in_flight += tasks[d.task].payload.size();
+    }
+    if (in_flight > c.sent_bytes) wrong(name, ": more bytes are on their way than were sent");
+    if (!c.dead && c.sent > c.credit_tasks && c.sent != c.deliveries.begin()) wrong(name, ": more outcomes sent than its credit");
+    if (!c.dead && c.sent_bytes > c.credit_bytes && c.sent - c.deliveries.begin() > 1) {
+      wrong(name, ": more bytes of results sent than its credit");
+    }
+    if (c.in_delivery_list && std::count(s.delivery_list_.begin(), s.delivery_list_.end(), id) == 0) {
+      wrong(name, ": listed for delivery, and not in the list");
+    }
+    if (c.connection != 0 && !c.in_delivery_list && c.sent < c.deliveries.end() && c.sent < c.credit_tasks &&
+        c.sent_bytes + tasks[c.deliveries[c.sent].task].payload.size() <= c.credit_bytes) {
+      wrong(name, ": an outcome within its credits is not going to be sent");
+    }
+    // Coming and going.
+    const auto times_absent = std::count(s.absent_.begin(), s.absent_.end(), id);
+    const bool deadline = c.expires != kNever || c.cancel_at != kNever;
+    if (c.connection != 0 && (c.dead || deadline)) wrong(name, ": connected, with a deadline or dead");
+    if (c.connection == 0 && !c.dead && !deadline) wrong(name, ": away for ever");
+    if (times_absent != (deadline ? 1 : 0)) wrong(name, ": ", times_absent, " times in the list of the absent");
+    if (c.dead && !c.deliveries.empty() &&
+        std::none_of(s.sweeps_.begin(), s.sweeps_.end(), [&](const Scheduler::Sweep& sweep) {
+          return sweep.session == id && sweep.what == Scheduler::Sweep::What::release;
+        })) {
+      wrong(name, ": dead, and its outcomes are not being released");
+    }
+    if (c.dead && holds[id] == 0 && c.deliveries.empty() &&
+        std::count(s.burials_.begin(), s.burials_.end(), id) == 0) {
+      wrong(name, ": dead, nothing holds it, and nobody will bury it");
+    }
+    wrong.same(name + ": holds", c.holds, holds[id]);
+  }
+  wrong.same("the number of sessions", s.sessions_.live(), live_sessions);
+  wrong.same("the number of connected clients", s.connected_clients_, connected);
+
+  // ---- tasks
+  std::uint64_t live = 0, queued = 0, assigned = 0, running = 0, bytes = 0, numbers = 0;
+  std::map<ExtentId, std::uint32_t> extent_tasks;
+  std::map<TaskNumber, std::uint32_t> kept;
+  std::set<std::uint32_t> sides;
+  for (const auto& [keep, queue] : s.retention_.queues_) {
+    if (queue.empty()) wrong("an empty retention queue");
+    Time before = INT64_MIN;
+    for (std::uint64_t p = queue.begin(); p != queue.end(); ++p) {
+      if (queue[p].at < before) wrong("retention is out of order");
+      before = queue[p].at;
+      ++kept[queue[p].task];
+    }
+  }
+  for (TaskSlot slot = 0; slot < tasks.used_; ++slot) {
+    const TaskRecord& t = tasks[slot];
+    if (t.phase == Phase::free) {
+      if (t.number != 0 || t.flags != 0 || t.watchers != 0 || !t.payload.empty()) wrong("slot ", slot, " is not clean");
+      if (watchers[slot] != 0) wrong("free slot ", slot, " is owed to somebody");
+      continue;
+    }
+    const std::string name = task_name(t);
+    ++live;
+    bytes += t.payload.size();
+    ++spec_users[t.spec];
+    if (tasks.find(t.number) != slot) wrong(name, " is not found by its number");
+    if (t.extent >= tasks.extents_.size()) {
+      wrong(name, " has no extent");
+      continue;
+    }
+    const Extent& x = tasks.extents_[t.extent];
+    ++extent_tasks[t.extent];
+    if (t.number < x.first_number || t.number >= x.first_number + x.count) wrong(name, " is outside its extent");
+    const SpecTable::Entry& entry = s.specs_[t.spec];
+    const SideRecord* side = tasks.side_if(slot);
+    if (t.side != kNone && !sides.insert(t.side).second) wrong(name, " shares its side record");
+    const bool at_worker = is_at_worker(t.phase);
+    if (at_worker != (t.worker != kNone)) wrong(name, ": phase and worker do not agree");
+    if ((t.flags & kRecallSent) != 0 && t.phase != Phase::assigned) wrong(name, " is asked back in a wrong phase");
+    if ((t.flags & (kStopSent | kCancelPending)) != 0 && !at_worker) wrong(name, " is told to stop where it is not");
+    if ((t.flags & kCancelPending) != 0 && (t.flags & kRecallSent) == 0) wrong(name, ": its cancel waits for nothing");
+    if (((t.flags & kCancelPending) != 0) != (s.cancel_waiters_.count(t.number) != 0)) {
+      wrong(name, ": flag and list of the waiting cancels do not agree");
+    }
+    if (((t.flags & kKept) != 0) != (kept.count(t.number) != 0)) wrong(name, ": flag and retention do not agree");
+    if (kept.count(t.number) != 0 && kept[t.number] != 1) wrong(name, " is kept twice");
+    if ((t.flags & kKept) != 0 && (!is_terminal(t.phase) || entry.spec.keep_ns <= 0)) wrong(name, " is kept for nothing");
+    switch (t.phase) {
+      case Phase::queued:
+        ++queued;
+        break;
+      case Phase::assigned:
+        ++assigned;
+        break;
+      case Phase::running:
+        ++running;
+        break;
+      default:
+        if (t.watchers == 0 && (t.flags & kKept) == 0) wrong(name, " has ended, and nobody wants it any more");
+    }
+    const std::uint32_t owner = !is_terminal(t.phase) && !entry.spec.detached ? 1 : 0;
+    wrong.same(name + ": watchers", t.watchers, watchers[slot] + owner);
+    if (!is_terminal(t.phase) && entry.cls == kNoClass) wrong(name, " is live and has no class");
+    // Attempts.
+    if (t.attempt != 0 && side == nullptr) wrong(name, " has attempts and no side record");
+    if (side != nullptr) {
+      std::uint32_t number = t.attempt - static_cast<std::uint32_t>(side->attempts.size());
+      for (const Attempt& a : side->attempts) {
+        if (a.number != ++number) wrong(name, ": its attempts are not numbered in order");
+        const bool open = at_worker && &a == &side->attempts.back();
+        if (open != (a.ending == Attempt::Ending::none)) wrong(name, ": attempt ", a.number, " ended or not, wrongly");
+        if (open && a.worker != table.workers[t.worker].id) wrong(name, ": its attempt names another worker");
+      }
+      if (side->attempts.size() != std::min<std::size_t>(t.attempt, kMaxAttemptsKept)) {
+        wrong(name, " has ", t.attempt, " attempts and keeps ", side->attempts.size());
+      }
+      if (side->spent_retries > entry.spec.retries) wrong(name, " has spent more retries than it had");
+      if (side->failure != nullptr && t.phase != Phase::failed) wrong(name, " has a failure and has not failed");
+    }
+    if (t.phase == Phase::failed && (side == nullptr || side->failure == nullptr)) wrong(name, " failed without a why");
+    const std::int32_t wanted = entry.spec.crashes;
+    const std::int32_t budget = wanted == 0 ? kDefaultCrashes : wanted < 0 ? 1 : wanted;
+    if (t.crashes > budget || (t.crashes == budget && !is_terminal(t.phase))) wrong(name, " has crashed too often");
+  }
+  wrong.same("the number of tasks", tasks.live_, live);
+  wrong.same("free slots and used ones", tasks.used_, live + tasks.free_.size());
+  wrong.same("side records", tasks.used_sides_, sides.size() + tasks.free_sides_.size());
+  wrong.same("counts.queued", s.counts_.queued, queued + assigned);
+  wrong.same("counts.running", s.counts_.running, running);
+  wrong.same("counts.bytes", s.counts_.bytes, bytes);
+  wrong.same("submitted", s.counts_.submitted, s.counts_.completed() + queued + assigned + running);
+  for (const auto& [number, n] : kept) {
+    if (tasks.find(number) == kNoSlot) wrong("task ", number, " is kept and forgotten");
+  }
+
+  // ---- the index by number
+  for (std::size_t chunk = 0; chunk < tasks.numbers_.size(); ++chunk) {
+    const TaskTable::NumberChunk& n = tasks.numbers_[chunk];
+    std::uint32_t found = 0;
+    for (std::uint32_t i = 0; n.slots != nullptr && i <= TaskTable::kChunkMask; ++i) {
+      if (n.slots[i] == kNoSlot) continue;
+      ++found;
+      if (tasks[n.slots[i]].number != (TaskNumber{chunk} << TaskTable::kChunkBits | i)) {
+        wrong("number ", chunk << TaskTable::kChunkBits | i, " leads to another task");
+      }
+    }
+    wrong.same("a chunk of numbers", n.live, found);
+    numbers += found;
+    if (n.slots != nullptr && found == 0 && chunk != s.tasks_.next_number_ >> TaskTable::kChunkBits) {
+      wrong("an empty chunk of numbers is kept");
+    }
+  }
+  wrong.same("the index of numbers", numbers, live);
+
+  // ---- extents
+  const std::set<ExtentId> free_extents(tasks.free_extents_.begin(), tasks.free_extents_.end());
+  for (ExtentId id = 0; id < tasks.extents_.size(); ++id) {
+    const Extent& x = tasks.extents_[id];
+    if (free_extents.count(id) != 0) {
+      if (extent_tasks.count(id) != 0) wrong("free extent ", id, " has tasks");
+      continue;
+    }
+    wrong.same("live tasks of extent " + std::to_string(id), x.live, extent_tasks[id]);
+    const Session* owner = s.session(x.session);
+    if (owner == nullptr) {
+      wrong("extent ", id, " has no session");
+      continue;
+    }
+    bool named = false;
+    for (std::uint64_t p = owner->extents.begin(); p != owner->extents.end() && !named; ++p) {
+      const ExtentRef& r = owner->extents[p];
+      named = r.live && r.first_seq == x.first_seq && r.first_number == x.first_number && r.count == x.count;
+    }
+    if (!named) wrong("extent ", id, " is not known to its session");
+  }
+
+  // ---- specs
+  std::uint64_t specs = 0;
+  for (const auto& [id, users] : spec_users) {
+    ++specs;
+    wrong.same("users of spec " + std::to_string(id), s.specs_[id].users, users);
+  }
+  wrong.same("the number of specs", s.specs_.live(), specs);
+
+  // ---- the ready queue
+  std::uint64_t ready = 0;
+  for (ClassId cls = 0; cls < s.ready_.classes_.size(); ++cls) {
+    const ReadyQueue::Class& c = s.ready_.classes_[cls];
+    std::uint64_t size = 0;
+    for (const auto& [priority, level] : c.levels) {
+      if (level.flows.empty()) wrong("class ", cls, " has an empty level");
+      if (level.turn >= level.flows.size()) wrong("class ", cls, ": it is nobody's turn");
+      std::set<std::uint32_t> clients;
+      for (const ReadyQueue::Flow& flow : level.flows) {
+        if (!clients.insert(flow.client).second) wrong("class ", cls, " has two flows of client ", flow.client);
+        if (flow.first == kNoSlot) wrong("class ", cls, " has an empty flow");
+        TaskSlot before = kNoSlot;
+        for (TaskSlot slot = flow.first; slot != kNoSlot && size <= live; slot = tasks[slot].next, ++size) {
+          const TaskRecord& t = tasks[slot];
+          if (t.prev != before) wrong(task_name(t), ": its queue is linked wrongly");
+          before = slot;
+          if (t.phase != Phase::queued) {
+            wrong(task_name(t), " waits and is not queued");
+            continue;
+          }
+          const SpecTable::Entry& entry = s.specs_[t.spec];
+          if (entry.cls != cls || entry.spec.priority != priority || tasks.extent_of(slot).session != flow.client) {
+            wrong(task_name(t), " waits in the wrong flow");
+          }
+        }
+        if (flow.last != before) wrong("class ", cls, ": a flow does not end where it says");
+      }
+    }
+    wrong.same("size of class " + std::to_string(cls), c.size, size);
+    ready += size;
+  }
+  wrong.same("the ready queue", ready, queued);
+  wrong.same("the ready queue's size", s.ready_.size(), queued);
+
+  // ---- workers
+  std::uint64_t at_workers = 0;
+  std::vector<std::uint64_t> class_at_workers(table.classes.size(), 0);
+  std::size_t live_workers = 0;
+  for (WorkerIndex w = 0; w < table.workers.size(); ++w) {
+    const Worker& worker = table.workers[w];
+    if (worker.id == 0) {
+      if (worker.oldest != kNoSlot || !worker.classes.empty()) wrong("a worker that is gone holds something");
+      continue;
+    }
+    const std::string name = "worker " + std::to_string(worker.id);
+    ++live_workers;
+    if (table.find(worker.id) != w) wrong(name, " is not found by its id");
+    const auto& members = table.pools[worker.pool].workers;
+    if (std::count(members.begin(), members.end(), w) != 1) wrong(name, " is not once in its pool");
+    std::uint32_t in_flight[kLanes] = {0, 0}, in_progress[kLanes] = {0, 0}, recalled[kLanes] = {0, 0};
+    TaskSlot before = kNoSlot;
+    std::uint64_t walked = 0;
+    for (TaskSlot slot = worker.oldest; slot != kNoSlot && walked <= live; slot = tasks[slot].next, ++walked) {
+      const TaskRecord& t = tasks[slot];
+      if (t.prev != before) wrong(task_name(t), ": the list of its worker is linked wrongly");
+      before = slot;
+      if (!is_at_worker(t.phase) || t.worker != w) {
+        wrong(task_name(t), " is in the list of ", name, " and not there");
+        continue;
+      }
+      ++at_workers;
+      ++class_at_workers[s.specs_[t.spec].cls];
+      const auto lane = static_cast<std::size_t>(s.class_of(slot).lane);
+      ++in_flight[lane];
+      in_progress[lane] += t.phase == Phase::running ? 1 : 0;
+      recalled[lane] += (t.flags & kRecallSent) != 0 ? 1 : 0;
+    }
+    if (worker.newest != before) wrong(name, ": its list does not end where it says");
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      wrong.same(name + ": in flight", worker.in_flight[lane], in_flight[lane]);
+      wrong.same(name + ": running", worker.running[lane], in_progress[lane]);
+      wrong.same(name + ": recalled", worker.recalled[lane], recalled[lane]);
+      if (worker.sent[lane] > worker.credit[lane]) wrong(name, " was sent more than its credit");
+    }
+    if (worker.announcing && worker.connection == 0) wrong(name, " announces without a connection");
+    for (const ClassId cls : worker.classes) {
+      const auto& offering = table.classes[cls].offering;
+      if (std::count(offering.begin(), offering.end(), w) != 1) wrong(name, " is not once among those that offer");
+      if (table.classes[cls].pool != worker.pool) wrong(name, " offers in a foreign pool");
+    }
+  }
+  wrong.same("the number of workers", table.live(), live_workers);
+  wrong.same("tasks at workers", at_workers, assigned + running);
+  for (const Pool& pool : table.pools) {
+    for (const WorkerIndex w : pool.workers) {
+      if (table.workers[w].id == 0) wrong("pool ", pool.name, " lists a worker that is gone");
+    }
+  }
+  for (ClassId cls = 0; cls < table.classes.size(); ++cls) {
+    const Class& c = table.classes[cls];
+    wrong.same("tasks of class " + std::to_string(cls) + " at workers", c.at_workers, class_at_workers[cls]);
+    for (const WorkerIndex w : c.offering) {
+      const auto& offered = table.workers[w].classes;
+      if (std::count(offered.begin(), offered.end(), cls) != 1) wrong("class ", cls, " names a worker without the type");
+    }
+    // Whoever could run something is given it, this turn or the next.
+    if (s.draining_ || s.ready_.empty(cls) || table.pools[c.pool].ready) continue;
+    for (const WorkerIndex w : c.offering) {
+      const Worker& worker = table.workers[w];
+      if (worker.takes_work() && worker.credit_left(static_cast<std::size_t>(c.lane)) > 0) {
+        wrong("class ", cls, " has tasks that wait, and worker ", worker.id, " has credit");
+      }
+    }
+  }
+
+  // ---- cancels that wait for an answer
+  std::map<std::uint64_t, std::size_t> open;
+  for (const auto& [number, waiters] : s.cancel_waiters_) {
+    const TaskSlot slot = tasks.find(number);
+    if (slot == kNoSlot || (tasks[slot].flags & kCancelPending) == 0) wrong("a cancel waits for task ", number);
+    if (waiters.empty()) wrong("an empty list of cancels");
+    for (const auto& [id, index] : waiters) {
+      const auto pending = s.pending_cancels_.find(id);
+      if (pending == s.pending_cancels_.end()) {
+        wrong("a cancel of task ", number, " has nobody to answer");
+        continue;
+      }
+      ++open[id];
+      if (pending->second.reply.verdicts[index] != Verdict::none) wrong("a cancel was answered and still waits");
+    }
+  }
+  for (const auto& [id, pending] : s.pending_cancels_) {
+    if (pending.open == 0) wrong("a cancel is answered and kept");
+    wrong.same("open cancels", pending.open, open[id]);
+    if (s.session(pending.reply.session) == nullptr) wrong("a cancel of no session");
+  }
+  return wrong.lines;
+}
+
+std::vector<std::string> Invariants::check_empty(const Scheduler& s) {
+  Findings left;
+  left.same("tasks held", s.tasks_.live(), 0);
+  left.same("bytes held", s.counts_.bytes, 0);
+  left.same("sessions", s.sessions_.live(), 0);
+  left.same("specs", s.specs_.live(), 0);
+  left.same("attachments", s.attachments_.size(), 0);
+  left.same("cancels", s.pending_cancels_.size() + s.cancel_waiters_.size(), 0);
+  left.same("retention queues", s.retention_.queues_.size(), 0);
+  left.same("sweeps", s.sweeps_.size() + s.burials_.size() + s.absent_.size(), 0);
+  left.same("extents", s.tasks_.extents_.size() - s.tasks_.free_extents_.size(), 0);
+  return left.lines;
+}
+
+}  // namespace futured::scheduler

@@ -1,0 +1,135 @@
+// test.*: well-behaved tasks for tests of everything around plugins. All of the thread lane but those that say so.
+//
+//   test.noop        replies nothing                    test.async_noop  the same on the async lane
+//   test.sleep_ms    sleeps MS (the input), stops when cancelled, replies its input
+//   test.sidelog     "PATH MS VALUE": see sidelog
+//   test.fail        fails with its input as message    test.reject      the same, permanent
+//   test.flaky       "N": fails before attempt N, then replies the attempt
+//   test.crash_until "N": aborts the process before attempt N, then replies the attempt
+//   test.big         "N": replies N bytes of 'b'
+//   test.emit        "N": N lines on stdout and N on stderr, as output; replies nothing
+//   test.pid         replies the process id             test.header      replies the header named by the input
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <futured/plugin.hpp>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+using futured::plugin::AsyncCall;
+using futured::plugin::Call;
+using futured::plugin::Cancelled;
+using futured::plugin::Emit;
+using futured::plugin::Failure;
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw Failure("no number: " + std::string(text)).permanent();
+  }
+  return value;
+}
+
+void rest(std::chrono::milliseconds time, Call call) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  while (true) {
+    if (call.cancelled()) throw Cancelled();
+    const auto left = until - std::chrono::steady_clock::now();
+    if (left <= 0ns) return;
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, 2ms));
+  }
+}
+
+void noop(std::string_view) {}
+void async_noop(std::string_view, AsyncCall<void> call) { call.complete(); }
+
+std::string sleep_ms(std::string_view input, Call call) {
+  rest(std::chrono::milliseconds(number(input)), call);
+  return std::string(input);
+}
+
+void append(const std::string& path, const std::string& line) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const bool written = file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  if (file >= 0) close(file);
+  if (!written) throw Failure("the side log '" + path + "' cannot be written");
+}
+
+/// What an observer needs to judge executions: a line "start NUMBER.ATTEMPT PID MONOTONIC_NS" and, unless the task was
+/// cancelled or killed, a line "end ..." of the same form, each by one write. Replies VALUE.
+std::string sidelog(std::string_view input, Call call) {
+  const std::size_t first = input.find(' ');
+  const std::size_t second = first == std::string_view::npos ? first : input.find(' ', first + 1);
+  if (second == std::string_view::npos) throw Failure("the input must be: PATH MS VALUE").permanent();
+  const std::string path(input.substr(0, first));
+  const auto time = std::chrono::milliseconds(number(input.substr(first + 1, second - first - 1)));
+  const auto line = [&call](const char* what) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::string(what) + " " + std::to_string(call.task_number()) + "." + std::to_string(call.attempt()) + " " +
+           std::to_string(getpid()) + " " + std::to_string(std::chrono::nanoseconds(now).count()) + "\n";
+  };
+  append(path, line("start"));
+  rest(time, call);
+  append(path, line("end"));
+  return std::string(input.substr(second + 1));
+}
+
+void fail(std::string_view input) { throw Failure(std::string(input)); }
+void reject(std::string_view input) { throw Failure(std::string(input)).permanent(); }
+
+std::string flaky(std::string_view input, Call call) {
+  const std::string attempt = std::to_string(call.attempt());
+  if (call.attempt() < static_cast<std::int64_t>(number(input))) throw Failure("attempt " + attempt + " fails");
+  return attempt;
+}
+
+std::string crash_until(std::string_view input, Call call) {
+  if (call.attempt() < static_cast<std::int64_t>(number(input))) std::abort();
+  return std::to_string(call.attempt());
+}
+
+std::string big(std::string_view input) { return std::string(number(input), 'b'); }
+
+void emit(std::string_view input, Call call) {
+  const std::uint64_t lines = number(input);
+  for (std::uint64_t i = 1; i <= lines; ++i) {
+    for (std::uint32_t stream = 1; stream <= 2; ++stream) {
+      const std::string line = (stream == 1 ? "out " : "err ") + std::to_string(i) + "\n";
+      Emit answer = call.emit(stream, line);
+      while (answer == Emit::again) {
+        if (call.cancelled()) throw Cancelled();
+        std::this_thread::sleep_for(1ms);
+        answer = call.emit(stream, line);
+      }
+    }
+    call.progress(static_cast<double>(i) / static_cast<double>(lines), "line " + std::to_string(i));
+  }
+}
+
+std::string pid(std::string_view) { return std::to_string(getpid()); }
+
+std::string header(std::string_view input, Call call) {
+  return call.header(input).value_or("no header " + std::string(input));
+}
+
+}  // namespace
+
+FUTURED_PLUGIN("test", "0.1.0", blocking<noop>("test.noop", "replies nothing").idempotent(),
+               async<async_noop>("test.async_noop", "replies nothing, on the async lane").idempotent(),
+               blocking<sleep_ms>("test.sleep_ms", "sleeps, cooperatively").idempotent(),
+               blocking<sidelog>("test.sidelog", "writes down when it ran"), blocking<fail>("test.fail", "fails"),
+               blocking<reject>("test.reject", "fails for good"), blocking<flaky>("test.flaky", "fails at first"),
+               blocking<crash_until>("test.crash_until", "crashes at first"),
+               blocking<big>("test.big", "replies many bytes"), blocking<emit>("test.emit", "emits lines"),
+               blocking<pid>("test.pid", "replies the process id"),
+               blocking<header>("test.header", "replies a header of the call"))

@@ -1,0 +1,207 @@
+#include "tests/bench/bench.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace futured::bench {
+namespace fs = std::filesystem;
+
+double percentile(std::vector<double> sample, double p) {
+  if (sample.empty()) throw Failure("no samples");
+  const auto at = static_cast<std::size_t>(p * static_cast<double>(sample.size() - 1) + 0.5);
+  std::nth_element(sample.begin(), sample.begin() + static_cast<std::ptrdiff_t>(at), sample.end());
+  return sample[at];
+}
+
+bool Figure::meets_target() const {
+  const double seen = target_ratio != 0 ? ratio() : value;
+  const double wanted = target_ratio != 0 ? target_ratio : target;
+  return more_is_better ? seen >= wanted : seen <= wanted;
+}
+
+namespace {
+
+std::string show(double value) {
+  char text[32];
+  const int decimals = std::abs(value) >= 1000 ? 0 : std::abs(value) >= 10 ? 1 : 3;
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+
+std::string show_target(const Figure& f) {
+  if (!f.has_target()) return "-";
+  const std::string sign = f.more_is_better ? ">= " : "<= ";
+  return sign + (f.target_ratio != 0 ? show(f.target_ratio) + " x" : show(f.target)) +
+         (f.meets_target() ? " met" : " MISSED");
+}
+
+pid_t spawn(const std::vector<std::string>& command, int out) {
+  std::vector<char*> argv;
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) throw Failure("cannot start " + command[0]);
+  if (pid == 0) {
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::dup2(out, 1);
+    ::dup2(out, 2);
+    ::execvp(argv[0], argv.data());
+    ::_exit(127);
+  }
+  return pid;
+}
+
+}  // namespace
+
+void Report::add(const Figure& f) {
+  if (!std::exchange(head_printed_, true)) {
+    std::printf("%-44s %12s %-8s %12s %7s  %-20s %s\n", "figure", "value", "", "floor", "ratio", "target", "floor is");
+  }
+  std::printf("%-44s %12s %-8s %12s %7s  %-20s %s\n", f.name.c_str(), show(f.value).c_str(), f.unit.c_str(),
+              f.floor == 0 ? "-" : show(f.floor).c_str(), f.floor == 0 ? "-" : show(f.ratio()).c_str(),
+              show_target(f).c_str(), f.floor_name.c_str());
+  std::fflush(stdout);
+  figures_.push_back(f);
+}
+
+void Report::failed(std::string_view bench, std::string_view why) {
+  std::printf("%.*s could not be measured: %.*s\n", static_cast<int>(bench.size()), bench.data(),
+              static_cast<int>(why.size()), why.data());
+  std::fflush(stdout);
+  failures_.emplace_back(bench, why);
+}
+
+bool Report::write_json(const fs::path& path) const {
+  if (path.empty()) return true;
+  auto all = nlohmann::ordered_json::array();
+  for (const Figure& f : figures_) {
+    nlohmann::ordered_json one = {{"name", f.name}, {"value", f.value}, {"unit", f.unit}};
+    if (f.floor != 0) {
+      one["floor"] = f.floor;
+      one["floor_name"] = f.floor_name;
+      one["ratio"] = f.ratio();
+    }
+    if (f.target != 0) one["target"] = f.target;
+    if (f.target_ratio != 0) one["target_ratio"] = f.target_ratio;
+    if (f.has_target()) one["met"] = f.meets_target();
+    one["more_is_better"] = f.more_is_better;
+    all.push_back(std::move(one));
+  }
+  nlohmann::ordered_json document = {{"processors", std::thread::hardware_concurrency()}, {"figures", all}};
+  for (const auto& [bench, why] : failures_) document["failures"].push_back({{"bench", bench}, {"why", why}});
+  std::ofstream out(path);
+  out << document.dump(2) << '\n';
+  return static_cast<bool>(out.flush());
+}
+
+Scratch::Scratch() {
+  std::string pattern = (fs::temp_directory_path() / "futured-bench-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) throw Failure("cannot make a folder like " + pattern);
+  path_ = pattern;
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+std::string sibling(const std::string& name) {
+  return (fs::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
+// This program is build/tests/bin/futured-bench.
+fs::path program_dir() { return fs::path(sibling("")).parent_path().parent_path().parent_path() / "bin"; }
+fs::path plugin_dir() { return program_dir().parent_path() / "plugins"; }
+
+Child::Child(const std::vector<std::string>& command, const fs::path& log) {
+  const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (out < 0) throw Failure("cannot write " + log.string());
+  pid_ = spawn(command, out);
+  ::close(out);
+}
+
+Child::~Child() {
+  if (!running()) return;
+  ::kill(pid_, SIGTERM);
+  for (const auto start = Clock::now(); seconds_since(start) < 10;) {
+    if (!running()) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+bool Child::running() {
+  if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) != 0) pid_ = -1;
+  return pid_ > 0;
+}
+
+namespace {
+
+std::vector<std::string> daemon_command(const std::string& endpoint, const std::vector<std::string>& options) {
+  std::vector<std::string> command = {(program_dir() / "futured").string(),
+                                      "--listen",
+                                      endpoint,
+                                      "--store",
+                                      "memory",
+                                      "--plugin-dir",
+                                      plugin_dir().string(),
+                                      "--log-level",
+                                      "warning"};
+  command.insert(command.end(), options.begin(), options.end());
+  return command;
+}
+
+}  // namespace
+
+DaemonProcess::DaemonProcess(const std::vector<std::string>& options)
+    : endpoint_("ipc://" + (scratch_.path() / "futured.sock").string()),
+      child_(daemon_command(endpoint_, options), scratch_.path() / "log") {
+  for (const auto start = Clock::now(); !fs::exists(scratch_.path() / "futured.sock");) {
+    if (!child_.running() || seconds_since(start) > 20) {
+      std::stringstream log;
+      log << std::ifstream(scratch_.path() / "log").rdbuf();
+      throw Failure("futured did not start: " + log.str());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+std::string run(const std::vector<std::string>& command) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw Failure("cannot make a pipe");
+  const pid_t pid = spawn(command, ends[1]);
+  ::close(ends[1]);
+  std::string text;
+  char buffer[65536];
+  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    throw Failure(command[0] + " failed: " + (text.empty() ? "it printed nothing" : text.substr(0, 2000)));
+  }
+  return text;
+}
+
+std::vector<double> numbers(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<double> all;
+  for (double one = 0; in >> one;) all.push_back(one);
+  return all;
+}
+
+}  // namespace futured::bench

@@ -1,0 +1,112 @@
+// What the benchmarks share: statistics, the table, the JSON file, and the processes they drive.
+// Single-threaded. A benchmark that cannot run throws Failure: its row then says why, and the run fails.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace futured::bench {
+
+using Clock = std::chrono::steady_clock;
+
+class Failure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+/// Of a non-empty sample; p from 0 to 1. percentile(s, 0.5) is the median.
+double percentile(std::vector<double> sample, double p);
+inline double median(std::vector<double> sample) { return percentile(std::move(sample), 0.5); }
+
+/// One measured figure and what it stands beside.
+struct Figure {
+  std::string name;
+  double value = 0;
+  std::string unit;
+  double floor = 0;        ///< what the bare machinery takes for the same work, in the same run; 0: no floor
+  std::string floor_name;  ///< what that machinery is
+  /// The target, either of the figure itself or of its ratio to the floor; 0: none.
+  double target = 0;
+  double target_ratio = 0;
+  bool more_is_better = false;
+
+  double ratio() const { return floor == 0 ? 0 : value / floor; }
+  bool has_target() const { return target != 0 || target_ratio != 0; }
+  bool meets_target() const;
+};
+
+/// Prints each figure as it comes and keeps all for the JSON file.
+class Report {
+ public:
+  void add(const Figure& figure);
+  void failed(std::string_view bench, std::string_view why);
+  /// False if the file cannot be written; `path` empty: nothing to write.
+  bool write_json(const std::filesystem::path& path) const;
+  bool any_failed() const { return !failures_.empty(); }
+
+ private:
+  std::vector<Figure> figures_;
+  std::vector<std::pair<std::string, std::string>> failures_;
+  bool head_printed_ = false;
+};
+
+/// An empty folder for sockets, removed at the end.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The folder of the programs under test (build/bin) and of the plugins (build/plugins), found from this program.
+std::filesystem::path program_dir();
+std::filesystem::path plugin_dir();
+/// A program beside this one.
+std::string sibling(const std::string& name);
+
+/// A child process, stopped (SIGTERM, after 10 s SIGKILL) and awaited at the end. Its output goes to `log`.
+class Child {
+ public:
+  Child(const std::vector<std::string>& command, const std::filesystem::path& log);
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  bool running();
+
+ private:
+  pid_t pid_ = -1;
+};
+
+/// The program futured with its own socket, its store in memory, and this machine's plugins.
+class DaemonProcess {
+ public:
+  /// `options` are more words of its command line: {"--processes", "2"}.
+  explicit DaemonProcess(const std::vector<std::string>& options);
+  const std::string& endpoint() const { return endpoint_; }
+
+ private:
+  Scratch scratch_;
+  std::string endpoint_;
+  Child child_;
+};
+
+/// Runs a program to its end and returns what it printed. Throws Failure unless it exits with 0.
+std::string run(const std::vector<std::string>& command);
+/// The numbers in a text, one a line.
+std::vector<double> numbers(const std::string& text);
+
+}  // namespace futured::bench

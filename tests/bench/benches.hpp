@@ -1,0 +1,12 @@
+// All benchmarks, one a file. Each adds its figures to the report; each figure is the median of several runs.
+#pragma once
+
+#include "tests/bench/bench.hpp"
+
+namespace futured::bench {
+
+void throughput(Report& report);
+void round_trip(Report& report);
+void downloads(Report& report);
+
+}  // namespace futured::bench

@@ -1,0 +1,221 @@
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "tests/cli/fut.hpp"
+
+using namespace futured::test;
+
+TEST_CASE("without a daemon fut says how to start one, exit code 69") {
+  const TempDir nowhere;
+  FutProcess fut({"ping"}, {"FUTURED_CONNECT=ipc://" + (nowhere.path() / "no.sock").string()});
+  const Said said = fut.finish();
+  CHECK(said.code == 69);
+  CHECK(said.out.empty());
+  CHECK(has(said.err, "no daemon"));
+  CHECK(has(said.err, "futured"));
+}
+
+TEST_CASE("wrong words are a usage error that names the nearest, exit code 2") {
+  CHECK(Desk::shared().fut({"sumbit", "echo"}).code == 2);
+  CHECK(has(Desk::shared().fut({"sumbit", "echo"}).err, "did you mean 'submit'?"));
+  CHECK(Desk::shared().fut({"list", "stat=failed"}).code == 2);
+  CHECK(Desk::shared().fut({}).code == 2);
+  CHECK(Desk::shared().fut({"--help"}).code == 0);
+  CHECK(has(Desk::shared().fut({"map", "--help"}).out, "example:"));
+}
+
+TEST_CASE("ping answers") {
+  CHECK(Desk::shared().fut({"ping"}).code == 0);
+  const auto json = Desk::shared().fut({"ping", "-j"}).json();
+  CHECK(json.find("round_trip")->real() != nullptr);
+}
+
+TEST_CASE("run prints the exact bytes of a result without schema") {
+  const Said said = Desk::shared().fut({"run", "echo", "hello"});
+  CHECK(said.code == 0);
+  CHECK(said.out == "hello");
+  CHECK(said.err.empty());
+  const std::string raw("\x00\xff\n\x01", 4);
+  CHECK(Desk::shared().fut({"run", "echo", "-"}, raw).out == raw);
+}
+
+TEST_CASE("run prints a message as JSON") {
+  CHECK(Desk::shared().fut({"run", "primes", "below=100"}).out == "{\"count\":25}\n");
+  CHECK(Desk::shared().fut({"run", "primes", "--input-json", "{\"below\":10}"}).out == "{\"count\":4}\n");
+  CHECK(Desk::shared().fut({"run", "primes", "-"}, "{\"below\":\"11\"}").out == "{\"count\":4}\n");
+}
+
+TEST_CASE("run -j prints the record with the result") {
+  const auto task = Desk::shared().fut({"run", "primes", "below=100", "-j", "-l", "a=b", "-p", "3"}).json();
+  CHECK(text_of(task, "state") == "succeeded");
+  CHECK(text_of(*task.find("result"), "count") == "25");
+  CHECK(text_of(*task.find("labels"), "a") == "b");
+  CHECK(text_of(task, "priority") == "3");
+  CHECK(text_of(task, "id").size() == 32);
+  CHECK(task.find("error")->is_null());
+  CHECK(has(text_of(task, "ended"), "Z"));
+  for (const char* key :
+       {"number", "task", "reason", "pool", "group", "attempts", "submitted", "started", "retry_of", "existing"}) {
+    CAPTURE(key);
+    CHECK(task.find(key) != nullptr);
+  }
+}
+
+TEST_CASE("bytes that are not text are base64 in JSON") {
+  const auto task = Desk::shared().fut({"run", "echo", "-", "-j"}, std::string("\x00\xff", 2)).json();
+  CHECK(task.find("result")->dump() == R"({"bytes":"AP8="})");
+}
+
+TEST_CASE("an unknown task is refused with the nearest, exit code 65") {
+  const Said said = Desk::shared().fut({"run", "ecoh", "x"});
+  CHECK(said.code == 65);
+  CHECK(has(said.err, "did you mean 'echo'?"));
+  CHECK(Desk::shared().fut({"submit", "ecoh", "x"}).code == 65);
+}
+
+TEST_CASE("a wrong input is refused before it is queued, exit code 65") {
+  const auto before = text_of(Desk::shared().fut({"status", "-j"}).json(), "submitted_total");
+  Said said = Desk::shared().fut({"run", "primes", "blow=100"});
+  CHECK(said.code == 65);
+  CHECK(has(said.err, "did you mean 'below'?"));
+  said = Desk::shared().fut({"submit", "primes", "below=many"});
+  CHECK(said.code == 65);
+  CHECK(has(said.err, "'below' wants a whole number"));
+  said = Desk::shared().fut({"submit", "primes"});
+  CHECK(said.code == 65);
+  CHECK(has(said.err, "required field below"));
+  CHECK(text_of(Desk::shared().fut({"status", "-j"}).json(), "submitted_total") == before);
+}
+
+TEST_CASE("a task that fails makes exit code 1 and a reason") {
+  const Said said = Desk::shared().fut({"run", "fetch", "url=http://127.0.0.1:1/"});
+  CHECK(said.code == 1);
+  CHECK(said.out.empty());
+  CHECK(has(said.err, "failed"));
+  const auto task = Desk::shared().fut({"run", "-j", "fetch", "url=http://127.0.0.1:1/"}).json();
+  CHECK(text_of(task, "state") == "failed");
+  CHECK(text_of(*task.find("error"), "kind") == "error");
+}
+
+TEST_CASE("a full daemon or a wrong version of the world aside, status and catalog are JSON as promised") {
+  const auto status = Desk::shared().fut({"status", "-j"}).json();
+  for (const char* key : {"version", "pid", "uptime", "epoch", "store", "tasks", "workers", "pools", "submitted_total",
+                          "completed_total"}) {
+    CAPTURE(key);
+    CHECK(status.find(key) != nullptr);
+  }
+  CHECK(text_of(status, "pid") == std::to_string(Desk::shared().daemon().pid()));
+  const auto catalog = Desk::shared().fut({"catalog", "-j"}).json();
+  REQUIRE(catalog.items() != nullptr);
+  bool primes = false;
+  for (const auto& type : *catalog.items()) {
+    if (text_of(type, "name") != "primes") continue;
+    primes = true;
+    CHECK(text_of(type, "lane") == "thread");
+    const auto& fields = *type.find("fields")->items();
+    REQUIRE(fields.size() == 1);
+    CHECK(text_of(fields[0], "name") == "below");
+    CHECK(text_of(fields[0], "required") == "true");
+  }
+  CHECK(primes);
+  CHECK(has(Desk::shared().fut({"catalog", "fetch"}).out, "url"));
+  CHECK(Desk::shared().fut({"catalog", "fecth"}).code == 65);
+  CHECK(has(Desk::shared().fut({"catalog", "-q"}).out, "echo\n"));
+}
+
+TEST_CASE("people see the status, pools, workers and catalog as text") {
+  CHECK(has(Desk::shared().fut({"status"}).out, "futured"));
+  CHECK(has(Desk::shared().fut({"pool", "list"}).out, "default"));
+  CHECK(has(Desk::shared().fut({"worker", "list"}).out, "WORKER"));
+  CHECK(has(Desk::shared().fut({"catalog"}).out, "primes"));
+}
+
+TEST_CASE("workers and pools are JSON arrays with the keys of the contract") {
+  Desk::shared().fut({"run", "echo", "x"});  // a worker is there
+  const auto workers = Desk::shared().fut({"worker", "list", "-j"}).json();
+  REQUIRE(workers.items() != nullptr);
+  REQUIRE(!workers.items()->empty());
+  for (const char* key : {"id", "pid", "host", "pool", "state", "running", "slots"}) {
+    CAPTURE(key);
+    CHECK(workers.items()->front().find(key) != nullptr);
+  }
+  CHECK(text_of(Desk::shared().fut({"pool", "list", "-j"}).json().items()->front(), "name") == "default");
+}
+
+TEST_CASE("scale changes the number of processes, and wants the pool where there are several") {
+  Desk desk({"--processes", "1"});
+  CHECK(desk.fut({"scale", "2"}).code == 0);
+  CHECK(text_of(desk.fut({"pool", "list", "-j"}).json().items()->front(), "processes") == "2");
+  CHECK(desk.fut({"scale", "defualt=1"}).code == 2);
+  CHECK(has(desk.fut({"scale", "defualt=1"}).err, "did you mean 'default'?"));
+  CHECK(desk.fut({"scale", "many"}).code == 2);
+}
+
+TEST_CASE("shutdown ends the daemon, and then there is none") {
+  Desk desk({"--processes", "1"});
+  CHECK(desk.fut({"run", "echo", "x"}).code == 0);
+  CHECK(desk.fut({"shutdown"}).code == 0);
+  CHECK(desk.daemon().program().wait_for_end(std::chrono::seconds(30)) == 0);
+  CHECK(desk.fut({"ping"}).code == 69);
+  Desk other({"--processes", "1"});
+  const Said task = other.fut({"submit", "sleep", "seconds=600"});
+  CHECK(task.code == 0);
+  CHECK(other.fut({"shutdown", "--now"}).code == 0);
+  CHECK(other.daemon().program().wait_for_end(std::chrono::seconds(30)) == 0);
+}
+
+TEST_CASE("completions are valid for their shells") {
+  const TempDir folder;
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const Said said = Desk::shared().fut({"completions", shell});
+    CHECK(said.code == 0);
+    CHECK(has(said.out, "fut"));
+    CHECK(has(said.out, "submit"));
+    if (std::system(("command -v " + shell + " >/dev/null 2>&1").c_str()) != 0) {
+      MESSAGE("skipped: no " << shell << " here to check its completions");
+      continue;
+    }
+    const auto file = folder.path() / shell;
+    std::ofstream(file) << said.out;
+    CHECK(std::system((shell + " -n " + file.string()).c_str()) == 0);
+  }
+  CHECK(Desk::shared().fut({"completions", "tcsh"}).code == 2);
+}
+
+TEST_CASE("bash completes verbs, options and task names") {
+  const TempDir folder;
+  const auto file = folder.path() / "completions";
+  std::ofstream(file) << Desk::shared().fut({"completions", "bash"}).out;
+  const auto complete = [&](const std::string& words, int at) {
+    const auto result = folder.path() / "result";
+    std::string environment;
+    for (const auto& variable : Desk::shared().environment()) environment += variable + " ";
+    const std::string command = "PATH=" + from_environment("FUTURED_BIN_DIR") + ":$PATH " + environment +
+                                "bash -c 'source " + file.string() + "; COMP_WORDS=(" + words +
+                                "); COMP_CWORD=" + std::to_string(at) +
+                                "; _fut 2>/dev/null; echo \"${COMPREPLY[@]}\"' > " + result.string();
+    CHECK(std::system(command.c_str()) == 0);
+    std::ifstream in(result);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  CHECK(has(complete("fut su", 1), "submit"));
+  CHECK(has(complete("fut run pri", 2), "primes"));
+  CHECK(has(complete("fut run echo --pri", 3), "--priority"));
+  CHECK(has(complete("fut worker l", 2), "list"));
+}
+
+TEST_CASE("embedded runs without any daemon") {
+  const TempDir nowhere;
+  const std::vector<std::string> alone{"FUTURED_CONNECT=", "XDG_RUNTIME_DIR=" + nowhere.path().string(),
+                                       "HOME=" + nowhere.path().string()};
+  FutProcess run({"run", "--embedded", "--plugin-dir", plugin_dir(), "echo", "x"}, alone);
+  const Said said = run.finish();
+  CHECK(said.code == 0);
+  CHECK(said.out == "x");
+  CHECK(said.err.empty());
+  FutProcess map({"map", "--embedded", "-q", "--plugin-dir", plugin_dir(), "--ordered", "-r", "echo", "{}"}, alone);
+  CHECK(map.finish("1\n2\n3\n").out == "1\n2\n3\n");
+  FutProcess exec({"exec", "--embedded", "--plugin-dir", plugin_dir(), "sh", "-c", "exit 3"}, alone);
+  CHECK(exec.finish().code == 3);
+}

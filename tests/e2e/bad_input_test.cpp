@@ -1,0 +1,101 @@
+// Wrong input gets a clear error, nothing is lost, and the daemon goes on.
+#include <doctest/doctest.h>
+
+#include "tests/support/e2e.hpp"
+
+using namespace futured;
+using namespace futured::test;
+
+namespace {
+
+std::string refusal(Executor& ex, const std::string& task, const std::string& input = "",
+                    const TaskOptions& options = TaskOptions()) {
+  try {
+    (void)ex.submit(task, input, options).result(30s);
+  } catch (const RejectedError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("tasks that cannot be are refused by name and with what was meant") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  CHECK(refusal(ex, "ehco").find("did you mean 'echo'") != std::string::npos);
+  CHECK(refusal(ex, "nothing-like-it").find("fut catalog") != std::string::npos);
+  CHECK(refusal(ex, "echo", "x", TaskOptions().pool("defualt")).find("did you mean 'default'") != std::string::npos);
+  CHECK(ex.submit("echo", "still here").result(20s) == "still here");
+}
+
+TEST_CASE("inputs and results above the limit fail alone") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1", "--payload-limit", "1MiB"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  const auto too_large = [](Future<std::string> f) {
+    try {
+      (void)f.result(30s);
+    } catch (const TaskError& e) {
+      return e.kind == ErrorKind::too_large;
+    }
+    return false;
+  };
+  CHECK(ex.submit("echo", std::string(1 << 20, 'x')).result(30s).size() == 1 << 20);
+  CHECK(too_large(ex.submit("echo", std::string((1 << 20) + 1, 'x'))));
+  CHECK(too_large(ex.submit("test.big", std::to_string((1 << 20) + 1))));
+  CHECK(ex.submit("test.big", std::to_string(1 << 20)).result(30s).size() == 1 << 20);
+}
+
+TEST_CASE("a plugin that throws, fails or ends a call twice harms only that call") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  try {
+    (void)ex.submit("test.fail", "because").result(20s);
+    FAIL("it succeeded");
+  } catch (const TaskError& e) {
+    CHECK(e.kind == ErrorKind::error);
+    CHECK(std::string(e.what()).find("because") != std::string::npos);
+  }
+  (void)ex.submit("bad.twice", "").exception(20s);
+  for (int i = 0; i < 20; ++i) CHECK(ex.submit("echo", std::to_string(i)).result(20s) == std::to_string(i));
+  Executor control = Executor::connect(daemon.endpoint());
+  CHECK(status(control).stale_reports() == 0);
+}
+
+TEST_CASE("plugins that cannot be used are told with their reason, and the others work") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  const v1::DaemonStatus s = status(ex);
+  CHECK(s.plugins_refused_size() >= 3);  // another ABI, no entry point, a constructor that crashes
+  for (const auto& r : s.plugins_refused()) {
+    CHECK_FALSE(r.path().empty());
+    CHECK_FALSE(r.message().empty());
+  }
+  CHECK(ex.submit("echo", "ok").result(20s) == "ok");
+}
+
+TEST_CASE("a client that submits and never reads does not stop others, and memory stays bounded") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "2"}));
+  pid_t flooder = fork();
+  if (flooder == 0) {
+    // A process of its own, stopped in the middle: it submits, and from then on it does not read.
+    Executor mute = Executor::connect(daemon.endpoint());
+    auto futures = mute.submit_many("test.big", std::vector<std::string>(2000, "100000"));
+    (void)futures.front().exception(30s);
+    raise(SIGSTOP);
+    _exit(0);
+  }
+  int wait_status = 0;
+  REQUIRE(waitpid(flooder, &wait_status, WUNTRACED) == flooder);
+  REQUIRE(WIFSTOPPED(wait_status));
+  Executor ex = Executor::connect(daemon.endpoint());
+  for (int i = 0; i < 50; ++i) CHECK(ex.submit("echo", std::to_string(i)).result(30s) == std::to_string(i));
+  REQUIRE(eventually([&] { return status(ex).tasks().queued() + status(ex).tasks().running() == 0; }, 60s));
+  std::ifstream in("/proc/" + std::to_string(daemon.pid()) + "/statm");
+  long pages = 0;
+  in >> pages >> pages;
+  // 2,000 results of 100,000 bytes wait for it: they are held once.
+  CHECK(pages * 4096L < 600L << 20);
+  ::kill(flooder, SIGKILL);
+  waitpid(flooder, nullptr, 0);
+}

@@ -1,0 +1,97 @@
+// The daemon ends while somebody waits.
+#include <doctest/doctest.h>
+
+#include "tests/support/e2e.hpp"
+
+using namespace futured;
+using namespace futured::test;
+
+TEST_CASE("without a daemon connect() says so at once and how to start one") {
+  const TempDir dir;
+  try {
+    Executor::connect("ipc://" + (dir.path() / "none.sock").string());
+    FAIL("it connected");
+  } catch (const NoDaemonError& e) {
+    CHECK(std::string(e.what()).find("futured") != std::string::npos);
+  }
+}
+
+TEST_CASE("after a crash of a memory daemon its tasks are lost, not waited for, and new ones run") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  auto done = ex.submit("echo", "before");
+  CHECK(done.result(20s) == "before");
+  auto slow = ex.submit("test.sleep_ms", "600000");
+  REQUIRE(Control(ex).number(slow, 10s));  // acknowledged
+  daemon.kill();
+  daemon.start();
+  try {
+    (void)slow.result(30s);
+    FAIL("it succeeded");
+  } catch (const TaskError& e) {
+    CHECK(e.kind == ErrorKind::lost);
+  }
+  CHECK(done.result() == "before");
+  CHECK(ex.submit("echo", "after").result(20s) == "after");
+}
+
+TEST_CASE("tasks submitted while the daemon is away run when it is back") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  CHECK(ex.submit("echo", "x").result(20s) == "x");
+  daemon.kill();
+  std::vector<Future<std::string>> futures;
+  for (int i = 0; i < 100; ++i) futures.push_back(ex.submit("echo", std::to_string(i)));
+  daemon.start();
+  int lost = 0;
+  for (int i = 0; i < 100; ++i) {
+    try {
+      CHECK(futures[static_cast<std::size_t>(i)].result(30s) == std::to_string(i));
+    } catch (const TaskError& e) {
+      ++lost;
+      MESSAGE("task " << i << ": " << e.what());
+    }
+  }
+  CHECK(lost == 0);
+}
+
+TEST_CASE("a clean stop ends what has not ended as lost") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1", "--drain-timeout", "0.2s"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  auto running = ex.submit("bad.hang", "");
+  std::vector<Future<std::string>> queued;
+  for (int i = 0; i < 20; ++i) queued.push_back(ex.submit("bad.hang", ""));
+  REQUIRE(eventually([&] { return running.running(); }));
+  CHECK(daemon.terminate() == 0);
+  const auto lost = [](Future<std::string>& f) {
+    try {
+      (void)f.result(20s);
+    } catch (const TaskError& e) {
+      return e.kind == ErrorKind::lost;
+    }
+    return false;
+  };
+  CHECK(lost(running));
+  for (auto& f : queued) CHECK(lost(f));
+}
+
+TEST_CASE("SIGTERM lets running tasks finish and their results arrive") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  auto f = ex.submit("test.sleep_ms", "500");
+  REQUIRE(eventually([&] { return f.running(); }));
+  CHECK(daemon.terminate() == 0);
+  CHECK(f.result(10s) == "500");
+}
+
+TEST_CASE("workers leave when their daemon was killed") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "2"}));
+  std::vector<pid_t> pids;
+  {
+    Executor ex = Executor::connect(daemon.endpoint());
+    REQUIRE(wait_for_workers(ex, 2));
+    pids = worker_pids(ex);
+  }
+  daemon.kill();
+  for (const pid_t pid : pids) CHECK(eventually([&] { return !process_alive(pid); }, 30s));
+}

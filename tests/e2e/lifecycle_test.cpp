@@ -1,0 +1,102 @@
+// Starting, scaling and replacing: what an operator does.
+#include <doctest/doctest.h>
+
+#include "tests/support/e2e.hpp"
+
+using namespace futured;
+using namespace futured::test;
+
+namespace {
+v1::Reply scale(const Executor& ex, std::uint32_t processes) {
+  v1::Request request;
+  request.mutable_scale()->set_processes(processes);
+  return ask(ex, request);
+}
+}  // namespace
+
+TEST_CASE("a second daemon on the same endpoint is refused and the first goes on") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  const std::string output = (daemon.folder() / "second").string();
+  Program second({bin("futured"), "--listen", daemon.endpoint(), "--processes", "0"}, {}, output);
+  const int status = second.wait_for_end(20s);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) != 0);
+  std::ifstream in(output);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  CHECK(text.find(std::to_string(daemon.pid())) != std::string::npos);
+  Executor ex = Executor::connect(daemon.endpoint());
+  CHECK(ex.submit("echo", "first").result(20s) == "first");
+}
+
+TEST_CASE("scaling up and down while tasks run loses none of them") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  Executor control = Executor::connect(daemon.endpoint());
+  auto futures = ex.submit_many("test.sleep_ms", std::vector<std::string>(400, "5"));
+  scale(control, 4);
+  REQUIRE(wait_for_workers(control, 4));
+  scale(control, 1);
+  REQUIRE(wait_for_workers(control, 1));
+  scale(control, 3);
+  for (auto& f : as_completed(futures, 60s)) CHECK(f.result() == "5");
+  REQUIRE(wait_for_workers(control, 3));
+}
+
+TEST_CASE("tasks wait for a worker and run when there is one") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "0"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  auto f = ex.submit("echo", "patience");
+  REQUIRE(Control(ex).number(f, 10s));
+  CHECK(Control(ex).warning(f).find("no worker") != std::string::npos);
+  scale(ex, 1);
+  CHECK(f.result(20s) == "patience");
+}
+
+TEST_CASE("an idle neighbour takes what waits behind a long call") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "2"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  REQUIRE(wait_for_workers(ex, 2));
+  auto slow = ex.submit("bad.hang", "");
+  REQUIRE(eventually([&] { return slow.running(); }));
+  auto quick = ex.submit_many("test.sleep_ms", std::vector<std::string>(20, "1"));
+  for (auto& f : as_completed(quick, 30s)) CHECK(f.result() == "1");
+  CHECK_FALSE(slow.done());
+}
+
+TEST_CASE("a result is there for a client that attaches by number, and is forgotten when its time is over") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  TaskNumber kept = 0;
+  TaskNumber unkept = 0;
+  {
+    Executor ex = Executor::connect(daemon.endpoint());
+    auto f = ex.submit("echo", "kept", TaskOptions().keep(1h));
+    auto g = ex.submit("echo", "unkept");
+    CHECK(f.result(20s) == "kept");
+    CHECK(g.result(20s) == "unkept");
+    kept = *Control(ex).number(f, 10s);
+    unkept = *Control(ex).number(g, 10s);
+  }
+  Executor other = Executor::connect(daemon.endpoint());
+  CHECK(other.future(kept).result(20s) == "kept");
+  REQUIRE(eventually([&] { return status(other).clients() == 1; }));
+  CHECK_THROWS_AS((void)other.future(unkept).result(20s), Forgotten);
+  CHECK_THROWS_AS((void)other.future(TaskNumber{999'999}).result(20s), NotFound);
+}
+
+TEST_CASE("cancel takes what has not started, and tells when it is too late") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
+  Executor ex = Executor::connect(daemon.endpoint());
+  auto running = ex.submit("test.sleep_ms", "600000");
+  REQUIRE(eventually([&] { return running.running(); }));
+  auto waiting = ex.submit_many("test.sleep_ms", std::vector<std::string>(5, "1"));
+  CHECK_FALSE(running.cancel());
+  for (auto& f : waiting) {
+    CHECK(f.cancel());
+    CHECK_THROWS_AS((void)f.result(10s), CancelledError);
+  }
+  CHECK(running.cancel(5s));
+  CHECK_THROWS_AS((void)running.result(20s), CancelledError);
+  auto done = ex.submit("echo", "x");
+  CHECK(done.result(20s) == "x");
+  CHECK_FALSE(done.cancel());
+}

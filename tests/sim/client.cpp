@@ -1,0 +1,368 @@
+#include "tests/sim/client.hpp"
+
+#include <algorithm>
+
+#include "tests/sim/daemon.hpp"
+
+namespace futured::sim {
+
+namespace {
+
+client::SessionOptions options_of(const Mixture& m, std::uint32_t number) {
+  client::SessionOptions o;
+  o.result_window_tasks = m.result_window_tasks;
+  o.result_window_bytes = m.result_window_bytes;
+  o.delivered_lag = 2 * kMs;
+  o.backoff_first = 5 * kMs;
+  o.backoff_max = 100 * kMs;
+  o.default_heartbeat = 1'000'000'000'000'000;  // nobody pings here
+  o.seed = number;
+  return o;
+}
+
+}  // namespace
+
+Client::Client(World& world, std::uint32_t number)
+    : world_(world), number_(number), session_(new_stream(), options_of(world.mixture(), number), world.now()) {}
+
+StreamId Client::new_stream() {
+  StreamId s;
+  s.bytes.fill(static_cast<std::uint8_t>(number_ + 1));
+  s.bytes[0] = ++streams_;
+  return s;
+}
+
+bool Client::idle() const { return wanted_ == 0 && session_.awaited() == 0 && session_.unaccepted() == 0; }
+
+void Client::arm() {
+  const Time when = session_.next_deadline();
+  if (!alive_ || when >= armed_ || when > world_.now() + 100'000'000'000'000) return;
+  armed_ = std::max(when, world_.now() + 1);
+  world_.at(armed_, [this, at = armed_] {
+    if (!alive_ || armed_ != at) return;
+    armed_ = scheduler::kNever;
+    session_.on_time(world_.now());
+    act();
+  });
+}
+
+void Client::act() {
+  if (!alive_) return;
+  submit_wanted();
+  while (auto order = session_.next(world_.now())) {
+    act(*order);
+    if (session_.phase() == client::Session::Phase::up) submit_wanted();
+  }
+  if (session_.phase() == client::Session::Phase::ended) throw Violation("a client gave up for good");
+  arm();
+}
+
+void Client::act(client::Order& order) {
+  if (std::holds_alternative<client::order::Connect>(order)) {
+    if (connection_ != 0) world_.close_by_peer(connection_, true);
+    connection_ = world_.open(*this);
+    session_.connected(world_.now());
+  } else if (auto* hello = std::get_if<client::order::Hello>(&order)) {
+    msg::ClientHello m;
+    m.hello.stream = hello->stream;
+    m.hello.known_daemon = hello->daemon_instance == instance_;
+    m.hello.first_unacked_seq = hello->first_unacked;
+    m.hello.processed_delivery = hello->processed_delivery;
+    m.hello.credit_tasks = hello->credit_tasks;
+    m.hello.credit_bytes = hello->credit_bytes;
+    world_.to_daemon(connection_, m);
+  } else if (auto* submit = std::get_if<client::order::Submit>(&order)) {
+    const client::SubmitRange& r = submit->range;
+    msg::Submit m;
+    m.first_seq = r.first_seq();
+    for (const client::SpecRef& s : r.batch->specs) m.specs.push_back(*static_cast<const scheduler::Spec*>(s.get()));
+    std::size_t at = 0;
+    auto framed = r.batch->framed.begin();
+    for (std::size_t i = 0; i < r.from + r.count; ++i) {
+      const bool large = framed != r.batch->framed.end() && framed->index == i;
+      if (i >= r.from) {
+        m.payloads.push_back(large ? framed->payload : Slice::copy(r.batch->blob.substr(at, r.batch->size[i])));
+        if (!r.batch->spec_of.empty()) m.spec_of.push_back(r.batch->spec_of[i]);
+      }
+      if (large) {
+        ++framed;
+      } else {
+        at += r.batch->size[i];
+      }
+    }
+    world_.to_daemon(connection_, std::move(m));
+  } else if (auto* d = std::get_if<client::order::Delivered>(&order)) {
+    world_.to_daemon(connection_, msg::Delivered{d->processed, d->credit_tasks, d->credit_bytes});
+  } else if (auto* c = std::get_if<client::order::Cancel>(&order)) {
+    world_.to_daemon(connection_, msg::Cancel{c->request, c->handles, c->running_too, c->grace_ns});
+  } else if (auto* a = std::get_if<client::order::Attach>(&order)) {
+    msg::Attach m{a->request, a->first_handle, {}};
+    for (const auto& item : a->tasks) {
+      scheduler::event::TaskRef ref;
+      ref.number = item.number;
+      if (item.number == 0) daemon::from_raw_id(item.id, ref.id);
+      m.tasks.push_back(ref);
+    }
+    std::vector<client::Handle>& handles = attaches_[a->request];
+    handles.clear();
+    for (std::size_t i = 0; i < a->tasks.size(); ++i) handles.push_back(a->first_handle + i);
+    world_.to_daemon(connection_, std::move(m));
+  }
+}
+
+// ---- the user
+
+scheduler::Spec Client::draw_spec() {
+  Random& r = world_.random();
+  const Mixture& m = world_.mixture();
+  scheduler::Spec s;
+  s.type = r.chance(m.async) ? "a" : "t";
+  if (m.second_pool) {
+    if (r.chance(0.2)) s.type = "u";
+    if (s.type == "t" && r.chance(0.3)) s.pool = "aux";
+  }
+  if (r.chance(m.unknown)) s.type = "unknown";
+  if (r.chance(m.priorities)) s.priority = static_cast<std::int32_t>(r.between(-2, 2));
+  s.retries = static_cast<std::uint32_t>(r.skewed(0, 3));
+  if (r.chance(0.3)) s.crashes = static_cast<std::int32_t>(r.between(-1, 4));
+  s.detached = r.chance(m.detached);
+  if (r.chance(m.kept)) s.keep_ns = r.between(1, 3'000'000'000);
+  if (r.chance(m.cancel_on_disconnect)) {
+    s.cancel_on_disconnect = true;
+    s.disconnect_grace_ns = r.chance(0.5) ? 0 : r.between(0, 50 * kMs);
+  }
+  return s;
+}
+
+Behaviour Client::draw_behaviour() {
+  Random& r = world_.random();
+  const Mixture& m = world_.mixture();
+  Behaviour b;
+  if (r.chance(m.fails)) b.fails = static_cast<std::uint32_t>(r.between(1, 4));
+  b.permanent = r.chance(0.2);
+  if (r.chance(m.crashes)) b.crashes = static_cast<std::uint32_t>(r.between(1, 5));
+  b.stops = r.chance(0.7);
+  b.duration = r.chance(m.long_calls) ? r.between(20 * kMs, 400 * kMs) : r.skewed(kMs / 100, 5 * kMs);
+  if (r.chance(m.large_results)) b.result_bytes = static_cast<std::uint32_t>(r.between(500, 10'000));
+  return b;
+}
+
+void Client::want(std::uint32_t tasks) {
+  if (!alive_) return;
+  wanted_ += tasks;
+  act();
+}
+
+void Client::submit_wanted() {
+  while (wanted_ > 0) {
+    if (!next_) {
+      if (spec_ == nullptr || world_.random().chance(0.3)) spec_ = std::make_shared<scheduler::Spec>(draw_spec());
+      next_ = world_.oracle().submitted(number_, *spec_, draw_behaviour());
+    }
+    const std::string input = Oracle::input_of(*next_);
+    if (!session_.has_room(input.size())) return;
+    session_.submit(spec_, input, !spec_->detached);
+    if (spec_->detached) world_.oracle().unresolvable(*next_);
+    keys_.push_back(*next_);
+    next_.reset();
+    --wanted_;
+  }
+}
+
+void Client::cancel_some() {
+  if (!alive_) return;
+  Random& r = world_.random();
+  client::order::Cancel c;
+  c.running_too = r.chance(0.4);
+  Asked asked;
+  asked.running_too = c.running_too;
+  if (!attached_.empty() && r.chance(0.3)) {
+    for (const auto& [handle, key] : attached_) {
+      if (!r.chance(0.5)) continue;
+      c.handles.push_back(handle);
+      asked.keys.push_back(key);
+    }
+  } else {
+    asked.own = true;
+    const std::size_t n = static_cast<std::size_t>(r.between(1, 4));
+    for (std::size_t i = 0; i < n && !keys_.empty(); ++i) {
+      const std::size_t back = std::min(keys_.size() - 1, r.below(8));
+      const Seq seq = r.chance(0.5) ? keys_.size() - 1 - back : r.below(keys_.size());
+      c.handles.push_back(seq);
+      asked.keys.push_back(keys_[seq]);
+    }
+  }
+  if (c.handles.empty()) return;
+  for (const Oracle::Key k : asked.keys) world_.oracle().cancel_asked(k, c.running_too);
+  const std::uint64_t request = session_.cancel(std::move(c));
+  cancels_.emplace(request, std::move(asked));
+  act();
+}
+
+void Client::attach_some() {
+  if (!alive_ || world_.oracle().size() == 0) return;
+  Random& r = world_.random();
+  client::order::Attach a;
+  std::vector<Oracle::Key> keys;
+  const std::size_t n = static_cast<std::size_t>(r.between(1, 4));
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto key = static_cast<Oracle::Key>(r.below(world_.oracle().size()));
+    const Oracle::Task& t = world_.oracle().task(key);
+    if (t.number == 0 || t.epoch != world_.daemon().epoch()) continue;
+    client::order::AttachItem item;
+    const scheduler::TaskSlot slot = world_.daemon().core().tasks().find(t.number);
+    if (slot != scheduler::kNoSlot && r.chance(0.5)) {
+      item.id = daemon::raw_id(world_.daemon().core().id(slot));
+    } else {
+      item.number = t.number;
+    }
+    a.tasks.push_back(item);
+    keys.push_back(key);
+  }
+  if (keys.empty()) return;
+  const client::order::Attach made = session_.attach(std::move(a));
+  for (std::size_t i = 0; i < keys.size(); ++i) attached_.emplace(made.first_handle + i, keys[i]);
+  act();
+}
+
+void Client::went_away() {
+  for (const Oracle::Key k : keys_) {
+    Oracle::Task& t = world_.oracle().task(k);
+    if (t.spec.cancel_on_disconnect) t.client_went = true;
+  }
+}
+
+void Client::over() {
+  alive_ = false;
+  went_away();
+  if (next_) world_.oracle().unresolvable(*next_);
+  for (const Oracle::Key k : keys_) world_.oracle().unresolvable(k);
+}
+
+void Client::die() {
+  if (!alive_) return;
+  over();
+  if (connection_ != 0) world_.close_by_peer(connection_, false);
+}
+
+void Client::leave() {
+  if (!alive_) return;
+  over();
+  if (connection_ == 0) return;
+  if (session_.phase() == client::Session::Phase::up) world_.to_daemon(connection_, msg::Goodbye{});
+  world_.close_by_peer(connection_, true);
+}
+
+// ---- what arrives
+
+void Client::lost(ConnectionId connection) {
+  if (!alive_ || connection != connection_) return;
+  connection_ = 0;
+  went_away();
+  session_.on_lost(world_.now());
+  act();
+}
+
+void Client::resolve_lost(const std::vector<client::Handle>& lost) {
+  for (const client::Handle h : lost) {
+    if (h >= client::kAttachBit) continue;
+    world_.oracle().lost(keys_[h], was_given_up_);
+    if (session_.awaits(h)) throw Violation("a lost task is still awaited");
+  }
+}
+
+void Client::on_outcomes(const msg::Outcomes& m) {
+  std::vector<client::Handle> handles;
+  std::vector<std::uint64_t> sizes;
+  for (const auto& item : m.items) {
+    handles.push_back(item.handle);
+    sizes.push_back(item.payload.size());
+  }
+  if (m.first_delivery < next_delivery_) world_.oracle().saw(Seen::outcomes_repeated);
+  next_delivery_ = m.first_delivery + m.items.size();
+  std::vector<std::uint32_t> fresh;
+  const Status s = session_.on_outcomes(m.first_delivery, handles, sizes, world_.now(), fresh);
+  if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());
+  for (const std::uint32_t i : fresh) {
+    const client::Handle h = handles[i];
+    const bool own = h < client::kAttachBit;
+    const Oracle::Key key = own ? keys_[h] : attached_.at(h);
+    world_.note("client %u: task key %u is %s", number_, key, std::string(name(m.items[i].state)).c_str());
+    world_.oracle().outcome(key, m.items[i], own);
+  }
+}
+
+void Client::receive(ConnectionId from, Message&& message) {
+  if (!alive_ || from != connection_) return;
+  const Time now = world_.now();
+  session_.heard(now);
+  if (auto* w = std::get_if<msg::ClientWelcome>(&message)) {
+    if (w->instance != instance_ && !instance_.empty()) was_given_up_ = true;
+    instance_ = w->instance;
+    std::vector<client::Handle> lost;
+    client::WelcomeFacts facts;
+    facts.daemon_instance = w->instance;
+    facts.accepted_seq = w->accepted_seq;
+    facts.credit_tasks = w->credit_tasks;
+    facts.credit_bytes = w->credit_bytes;
+    facts.resumed = w->resumed;
+    const std::uint64_t unaccepted = session_.unaccepted();
+    const Status s = session_.on_welcome(facts, now, lost);
+    if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());
+    if (w->resumed && session_.unaccepted() > 0 && unaccepted > 0) world_.oracle().saw(Seen::submit_repeated);
+    // A session that was given up and forgotten since looks like one that never was.
+    if (!w->resumed && !lost.empty()) {
+      was_given_up_ = was_given_up_ || world_.now() > world_.mixture().session_resume;
+      world_.oracle().saw(Seen::daemon_restarted_and_lost, lost.size());
+    }
+    resolve_lost(lost);
+    was_given_up_ = false;
+  } else if (auto* a = std::get_if<msg::Accepted>(&message)) {
+    for (std::uint64_t i = 0; i < a->count && a->first_seq + i < keys_.size(); ++i) {
+      world_.oracle().accepted(keys_[a->first_seq + i], a->first_number + i, world_.daemon().epoch());
+    }
+    const Status s = session_.on_accepted(a->first_seq, a->count, a->credit_tasks, a->credit_bytes, now);
+    if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());
+  } else if (auto* o = std::get_if<msg::Outcomes>(&message)) {
+    on_outcomes(*o);
+  } else if (auto* c = std::get_if<msg::Cancelled>(&message)) {
+    const auto at = cancels_.find(c->request);
+    if (session_.on_cancelled(c->request) && at != cancels_.end()) {
+      if (c->verdicts.size() != at->second.keys.size()) throw Violation("verdicts and handles differ in number");
+      for (std::size_t i = 0; i < c->verdicts.size(); ++i) {
+        world_.oracle().verdict(at->second.keys[i], c->verdicts[i], at->second.running_too);
+      }
+      cancels_.erase(at);
+    }
+  } else if (auto* t = std::get_if<msg::Attached>(&message)) {
+    const auto at = attaches_.find(t->request);
+    if (at != attaches_.end()) {
+      std::vector<std::uint32_t> unknown;
+      for (std::uint32_t i = 0; i < t->known.size(); ++i) {
+        const Oracle::Task& task = world_.oracle().task(attached_.at(at->second[i]));
+        if (t->known[i] == scheduler::Known::yes) {
+          world_.oracle().saw(task.state == TaskState::unknown ? Seen::attached_to_live : Seen::attached_to_ended);
+          continue;
+        }
+        unknown.push_back(i);
+        if (t->known[i] == scheduler::Known::forgotten) world_.oracle().saw(Seen::attached_to_forgotten);
+      }
+      std::vector<client::Handle> resolved;
+      session_.on_attached(t->request, unknown, resolved);
+      attaches_.erase(at);
+    }
+  } else if (auto* refused = std::get_if<msg::Refused>(&message)) {
+    std::vector<client::Handle> lost;
+    was_given_up_ = refused->code == Code::forgotten;
+    session_.on_refused({refused->code, refused->message}, new_stream(), now, lost);
+    resolve_lost(lost);
+    was_given_up_ = false;
+  } else if (std::holds_alternative<msg::Rehello>(message)) {
+    session_.on_lost(now);
+  } else if (!std::holds_alternative<msg::Started>(message)) {
+    throw Violation(std::string("a client was sent ") + name_of(message));
+  }
+  act();
+}
+
+}  // namespace futured::sim

@@ -1,0 +1,83 @@
+// The daemon's shell as a model: connections, turns, the supervisor's word. What it does with messages is what
+// daemon/handlers.cpp and daemon/server.cpp do; the decisions are the real scheduler's.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "daemon/scheduler/scheduler.hpp"
+#include "daemon/translate.hpp"
+#include "tests/sim/world.hpp"
+
+namespace futured::sim {
+
+class Daemon {
+ public:
+  Daemon(World& world, std::uint32_t epoch);
+
+  void receive(ConnectionId from, Message&& message);
+  void gone(ConnectionId connection, bool on_purpose);
+  void worker_exited(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal);
+  void drain_worker(WorkerId worker);
+  void cancel_number(TaskNumber number);
+  void turn();
+  void arm(Time when);
+
+  const std::string& instance() const { return instance_; }
+  std::uint32_t epoch() const { return core_.epoch(); }
+  const scheduler::Scheduler& core() const { return core_; }
+  void check() const;
+  void check_empty() const;
+
+ private:
+  enum class Role : std::uint8_t { none, client, worker };
+  struct Connection {
+    Role role = Role::none;
+    scheduler::SessionId session = scheduler::kNoSession;
+    WorkerId worker = 0;
+    WorkerId lost_worker = 0;  ///< it was this one's
+    std::vector<AttemptToken> announced_running, announced_other;
+  };
+  void handle(const scheduler::Event& event);
+  void carry_out();
+  void carry_out_natively();
+  void through_codec(Connection& connection, const Message& message);
+  void client_message(Connection& connection, Message& message);
+  void worker_message(Connection& connection, Message& message);
+  void announced(Connection& connection);
+  void close(ConnectionId connection);
+  void reap();
+  void lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal);
+  void watch_runs();
+  void to_client(scheduler::SessionId session, Message message);
+  void to_worker(WorkerId worker, Message message);
+  void hash_actions();
+
+  World& world_;
+  scheduler::Scheduler core_;
+  scheduler::Actions actions_;
+  const std::string instance_;
+  daemon::Decoder decoder_;
+  daemon::Encoder encoder_;
+  std::map<ConnectionId, Connection> connections_;
+  std::map<WorkerId, std::uint64_t> reports_;
+  std::vector<WorkerId> to_acknowledge_;
+  struct Exit {
+    Time until = 0;
+    std::uint64_t spawn = 0;
+    std::vector<AttemptToken> in_progress;
+    int signal = 0;
+  };
+  std::vector<Exit> exits_;
+  std::vector<std::uint64_t> dead_spawns_;
+  Time armed_ = scheduler::kNever;
+  std::uint64_t turns_ = 0;
+  // Of each flow: the number that was dispatched last for the first time.
+  std::map<std::tuple<scheduler::SessionId, std::string, std::string, std::int32_t>, TaskNumber> first_dispatches_;
+};
+
+}  // namespace futured::sim

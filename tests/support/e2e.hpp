@@ -1,0 +1,100 @@
+// What the tests with real processes share: a daemon with the test plugins, its workers, the log that tasks write.
+#pragma once
+
+#include <signal.h>
+
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/control.hpp"
+#include "futured/executor.hpp"
+#include "tests/support/daemon_process.hpp"
+
+namespace futured::test {
+
+using namespace std::chrono_literals;
+
+/// Flags for a daemon that also offers the tasks test.* and bad.*.
+inline std::vector<std::string> with_test_plugins(std::vector<std::string> flags = {}) {
+  flags.insert(flags.end(), {"--plugin-dir", from_environment("FUTURED_TEST_PLUGIN_DIR")});
+  return flags;
+}
+
+inline v1::Reply ask(const Executor& ex, const v1::Request& request) {
+  auto reply = Control(ex).request(request, 10s);
+  if (!reply) throw std::runtime_error("no answer: " + reply.status().message());
+  return std::move(*reply);
+}
+
+inline v1::DaemonStatus status(const Executor& ex) {
+  v1::Request request;
+  request.mutable_status();
+  return ask(ex, request).status();
+}
+
+inline std::vector<pid_t> worker_pids(const Executor& ex) {
+  v1::Request request;
+  request.mutable_workers();
+  std::vector<pid_t> pids;
+  for (const auto& w : ask(ex, request).workers()) {
+    if (w.state() == "ready") pids.push_back(static_cast<pid_t>(w.pid()));
+  }
+  return pids;
+}
+
+/// Asks until `what` holds. Each question is a round trip, so this is no busy loop.
+template <class Condition>
+bool eventually(const Condition& what, std::chrono::milliseconds limit = 20s) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!what()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+  }
+  return true;
+}
+
+inline bool wait_for_workers(const Executor& ex, std::size_t n) {
+  return eventually([&] { return worker_pids(ex).size() == n; });
+}
+
+/// True while a process of this id exists and is not a zombie.
+inline bool process_alive(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t at = text.rfind(')');
+  return at != std::string::npos && text.size() > at + 2 && text[at + 2] != 'Z';
+}
+
+/// What test.sidelog wrote: one line per start and end of an execution.
+struct Execution {
+  std::string token;
+  std::int64_t start = 0, end = -1;  ///< CLOCK_MONOTONIC ns; -1: it never ended
+  pid_t pid = 0;
+};
+
+inline std::vector<Execution> read_side_log(const std::string& path) {
+  std::vector<Execution> all;
+  std::map<std::string, std::size_t> open;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string what, token;
+    pid_t pid = 0;
+    std::int64_t at = 0;
+    words >> what >> token >> pid >> at;
+    if (what == "start") {
+      open[token] = all.size();
+      all.push_back({token, at, -1, pid});
+    } else if (what == "end") {
+      all[open.at(token)].end = at;
+    }
+  }
+  return all;
+}
+
+}  // namespace futured::test

@@ -1,0 +1,67 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include "worker/log.hpp"
+#include "worker/options.hpp"
+#include "worker/plugin/probe.hpp"
+#include "worker/worker.hpp"
+
+namespace {
+
+futured::worker::Worker* running = nullptr;
+volatile sig_atomic_t asked = 0;
+
+void on_signal(int) {
+  if (asked != 0) ::_exit(128 + SIGTERM);
+  asked = 1;
+  if (running != nullptr) running->drain();
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace futured::worker;
+  const Parsed parsed = parse_options(argc, argv);
+  if (parsed.exit_code >= 0) return parsed.exit_code;
+  const Options& options = parsed.options;
+  if (!options.probe.empty()) {
+    const int code = probe(options.probe);
+    ::_exit(code);  // what the plugin registered for the end of a process has no business here
+  }
+  // Ctrl-C on the daemon's terminal is the daemon's to handle; by hand it is ours.
+  handle(SIGINT, options.worker.spawn != 0 ? SIG_IGN : on_signal);
+  handle(SIGTERM, on_signal);
+  handle(SIGPIPE, SIG_IGN);
+  handle(SIGHUP, SIG_IGN);
+
+  static Registry registry;
+  for (const std::string& file : options.plugins) {
+    if (const auto s = registry.load(file, options.plugin_configs); !s.ok()) log_line(s.message());
+  }
+  if (registry.types().empty()) {
+    log_line("no task type to offer; name a plugin file with --plugin");
+    return 1;
+  }
+  auto worker = Worker::remote(options.worker, registry, options.connect);
+  if (!worker) {
+    log_line(worker.status().message());
+    return 1;
+  }
+  running = worker->get();
+  if (asked != 0) running->drain();
+  const Leaving leaving = running->run();
+  log_line("leaves: " + running->why());
+  // Calls that still run would keep an orderly end waiting for ever.
+  if (running->calls_open() > 0) ::_exit(leaving == Leaving::drained ? 0 : 1);
+  running = nullptr;
+  worker->reset();
+  registry.fini();
+  return leaving == Leaving::drained ? 0 : 1;
+}
