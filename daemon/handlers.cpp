@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "daemon/log.hpp"
 #include "daemon/server.hpp"
@@ -15,6 +17,14 @@ constexpr std::uint64_t kOutputAhead = 256 << 10;  // bytes of live output on th
 constexpr std::uint32_t kMaxProcesses = 1024;
 
 Status malformed(const char* what) { return {Code::invalid, what}; }
+
+// Who takes the live output of a call now.
+std::optional<std::pair<scheduler::SessionId, std::uint64_t>> listener(const scheduler::Scheduler& core,
+                                                                       scheduler::TaskSlot slot) {
+  auto follower = core.follower(slot);
+  if (follower && core.session(follower->first)->connection == 0) follower.reset();
+  return follower;
+}
 
 }  // namespace
 
@@ -127,8 +137,11 @@ void Server::on_worker_hello(ConnectionId from, const v1::Hello& hello, std::int
     if (std::find(dead_spawns_.begin(), dead_spawns_.end(), event->spawn) != dead_spawns_.end()) {
       return refuse(from, Code::refused, "this worker process has ended");
     }
+    // A process that some other daemon started here (one that was killed, say) leaves; its calls are not ours.
     const std::uint32_t pid = parts_.transport->peer(from).pid;
-    if (parts_.supervisor == nullptr || pid == 0 || parts_.supervisor->pid(event->spawn) != pid) event->spawn = 0;
+    if (parts_.supervisor == nullptr || pid == 0 || parts_.supervisor->pid(event->spawn) != pid) {
+      return refuse(from, Code::refused, "this worker process was started by another daemon");
+    }
   }
   for (const v1::TaskType& type : hello.types()) {
     const auto [it, added] = types_.try_emplace(type.name(), type);
@@ -244,7 +257,7 @@ void Server::relay_output(WorkerId worker, const v1::Emitted& m) {
   const scheduler::TaskSlot slot = core_.current(worker, token);
   if (slot == scheduler::kNoSlot || m.data().empty()) return;
   const std::uint64_t end = m.offset() + m.data().size();
-  const auto follower = core_.follower(slot);
+  const auto follower = listener(core_, slot);
   if (!follower) {
     v1::EmitCredit credit;
     credit.set_token(m.token());
@@ -275,14 +288,15 @@ void Server::take_output(scheduler::SessionId session, const v1::Delivered& deli
   }
 }
 
-void Server::free_unfollowed(std::int64_t) {
+void Server::free_streams(scheduler::SessionId reconnected) {
   for (auto it = streams_.begin(); it != streams_.end();) {
     const scheduler::TaskSlot slot = core_.current(it->second.worker, it->second.token);
-    if (slot != scheduler::kNoSlot && core_.follower(slot)) {
+    const auto follower = slot != scheduler::kNoSlot ? listener(core_, slot) : std::nullopt;
+    if (follower && follower->first != reconnected) {
       ++it;
       continue;
     }
-    if (slot != scheduler::kNoSlot) {  // nobody will take it any more: let it flow
+    if (slot != scheduler::kNoSlot) {
       v1::EmitCredit credit;
       put_token(*credit.mutable_token(), it->second.token);
       credit.set_bytes(it->second.end + kOutputAhead);
@@ -299,6 +313,7 @@ void Server::gone(ConnectionId which, bool on_purpose, std::int64_t now) {
   connections_.erase(it);
   if (c.role == Role::client && c.session != scheduler::kNoSession) {
     handle(scheduler::event::ClientGone{c.session, on_purpose}, now);
+    free_streams(scheduler::kNoSession);
   } else if (c.role == Role::worker && c.worker != 0) {
     const scheduler::Worker* w = core_.worker(c.worker);
     if (on_purpose && w != nullptr && w->spawn == 0) {

@@ -217,6 +217,7 @@ void Server::carry_out(std::int64_t) {
     m.set_submit_credit_bytes(session->granted_bytes);
     m.set_resumed(w.resumed);
     send(w.connection, v1::KIND_WELCOME, m);
+    if (w.resumed) free_streams(w.session);
   }
   encoder_.runs(actions_.runs);
   encoder_.stops(actions_.stops);
@@ -329,7 +330,7 @@ void Server::lose_worker(const Supervisor::Exit& exit, std::int64_t now) {
 void Server::heartbeat(std::int64_t now) {
   // What came in while the loop itself was late is already received: silence is judged after listening.
   next_heartbeat_ = now + 1'000'000'000;
-  free_unfollowed(now);
+  free_streams(scheduler::kNoSession);
   std::vector<ConnectionId> silent;
   for (auto& [id, c] : connections_) {
     if (now - c.last_heard < kHeartbeat * (c.pings + 1)) continue;

@@ -78,7 +78,9 @@ class Server final : public Daemon {
   void on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
   void relay_output(WorkerId worker, const v1::Emitted& emitted);
   void take_output(scheduler::SessionId session, const v1::Delivered& delivered);
-  void free_unfollowed(std::int64_t now);
+  /// Lets output flow that nobody takes: of calls without a listener, and what was lost with the connection that
+  /// `reconnected` had before.
+  void free_streams(scheduler::SessionId reconnected);
   void gone(ConnectionId which, bool on_purpose, std::int64_t now);
   void refuse(ConnectionId to, Code code, const std::string& message);
   void handle(const scheduler::Event& event, std::int64_t now);

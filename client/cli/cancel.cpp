@@ -14,7 +14,13 @@ int cancel_verb(Context& context) {
   cancel.set_grace_ns(grace.count());
   cancel.set_why("fut cancel");
   Exit worst = Exit::done;
-  const std::uint64_t reached = context.daemon.ask(request).count();
+  std::uint64_t reached = 0;
+  for (bool more = true; more;) {  // the daemon walks through a part of its tasks at a time
+    const v1::Reply reply = context.daemon.ask(request);
+    reached += reply.count();
+    more = reply.more();
+    cancel.set_cursor(reply.cursor());
+  }
   if (selection.exact() && reached < selection.numbers.size() + selection.ids.size()) {
     for (const auto& task : find_tasks(context, selection, worst)) {
       if (has_ended(task)) {

@@ -76,7 +76,9 @@ Json json_of_type(const v1::TaskType& type, const v1::Reply& pools) {
 void add_fields(Table& table, const std::vector<schema::Field>& fields, const std::string& prefix) {
   for (const auto& field : fields) {
     std::string about = field.comment;
-    for (char& c : about) c = c == '\n' ? ' ' : c;
+    for (auto end = about.find('\n'); end != std::string::npos; end = about.find('\n')) {
+      about.replace(end, about.compare(end, 2, "\n ") == 0 ? 2 : 1, " ");
+    }
     if (!field.choices.empty()) {
       about += (about.empty() ? "one of " : "; one of ");
       for (std::size_t i = 0; i < field.choices.size(); ++i) about += (i == 0 ? "" : ", ") + field.choices[i];

@@ -45,7 +45,7 @@ schema::Json TaskInfo::show(std::string_view reply) const {
 Executor& Daemon::executor() {
   if (executor_) return *executor_;
   if (options_.embedded) {
-    executor_.emplace(start_embedded(options_));
+    executor_.emplace(options_.start_embedded(options_));
   } else {
     executor_.emplace(Executor::connect(ConnectOptions()
                                             .endpoint(options_.endpoint)
@@ -61,6 +61,12 @@ Control& Daemon::control() {
 }
 
 v1::Reply Daemon::ask(const v1::Request& request) { return expect(control().request(request, kAnswerTime)); }
+
+std::optional<v1::Reply> Daemon::answer_or_nothing(const v1::Request& request) {
+  auto answer = control().request(request, kAnswerTime);
+  if (!answer && (answer.status().code() == Code::not_found || answer.status().code() == Code::forgotten)) return std::nullopt;
+  return expect(std::move(answer));
+}
 
 std::vector<v1::TaskRecord> Daemon::list(const v1::Selector& selector, bool detail, std::size_t limit) {
   std::vector<v1::TaskRecord> out;

@@ -34,6 +34,8 @@ class Daemon {
     bool embedded = false;
     std::uint32_t processes = 1, threads = 1, async_slots = 1000;
     std::vector<std::string> plugin_dirs;
+    /// What makes the private daemon; only main.cpp links one.
+    Executor (*start_embedded)(const Options&) = nullptr;
     bool patient = false;  ///< waits for a daemon that comes back, as long as a task lasts
   };
   explicit Daemon(Options options) : options_(std::move(options)) {}
@@ -43,11 +45,15 @@ class Daemon {
   Executor& executor();
   Control& control();
 
-  /// Asks until all pages are there or `limit` tasks. Failure: the problem the daemon names.
+  /// Failure: the problem the daemon names.
   v1::Reply ask(const v1::Request& request);
+  /// Nothing where the daemon says that there is no such task, or not any more.
+  std::optional<v1::Reply> answer_or_nothing(const v1::Request& request);
+  /// Asks until all pages are there or `limit` tasks.
   std::vector<v1::TaskRecord> list(const v1::Selector& selector, bool detail, std::size_t limit = 0);
   std::optional<v1::TaskRecord> record(TaskNumber number);
-  /// Calls `page` with each page of records until it says false.
+  /// Calls `page` with each page of records until it says false. A page may be empty with more to come; not at all called
+  /// if the daemon knows none of the numbers asked for.
   template <class F>
   void pages(const v1::Selector& selector, bool detail, bool newest_first, F page) {
     v1::Request request;
@@ -56,7 +62,9 @@ class Daemon {
     query.set_detail(detail);
     query.set_newest_first(newest_first);
     while (true) {
-      v1::Reply reply = ask(request);
+      auto answer = answer_or_nothing(request);
+      if (!answer) return;
+      v1::Reply& reply = *answer;
       if (!page(reply) || !reply.more() || reply.cursor().empty()) return;
       query.set_cursor(reply.cursor());
     }
@@ -74,8 +82,5 @@ class Daemon {
   std::optional<Executor> executor_;
   std::optional<Control> control_;
 };
-
-/// `--embedded` and what belongs to it. Defined where fut is built with a daemon inside.
-Executor start_embedded(const Daemon::Options& options);
 
 }  // namespace futured::cli

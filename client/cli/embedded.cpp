@@ -1,6 +1,6 @@
 #include "futured/embedded.hpp"
 
-#include "client/cli/daemon.hpp"
+#include "client/cli/embedded.hpp"
 
 namespace futured::cli {
 

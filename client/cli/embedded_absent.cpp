@@ -1,4 +1,4 @@
-#include "client/cli/daemon.hpp"
+#include "client/cli/embedded.hpp"
 #include "client/cli/failure.hpp"
 
 namespace futured::cli {

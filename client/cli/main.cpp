@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "client/cli/context.hpp"
+#include "client/cli/embedded.hpp"
 #include "client/cli/task_flags.hpp"
 #include "client/cli/terminal.hpp"
 
@@ -30,7 +31,9 @@ int run(const CommandLine& line) {
     output.write(line.verb == nullptr ? help_of_fut(verbs(), global_options()) : help_of(*line.verb, global_options()));
     if (!line.help) code = static_cast<int>(Exit::usage);
   } else {
-    Daemon daemon(daemon_options(*line.verb, line.arguments));
+    Daemon::Options options = daemon_options(*line.verb, line.arguments);
+    options.start_embedded = start_embedded;
+    Daemon daemon(std::move(options));
     Context context(*line.verb, line.arguments, output, daemon);
     code = line.verb->run(context);
   }

@@ -10,7 +10,9 @@ Submitted submit_one(Context& context, TaskInfo info, const std::string& input, 
   out.future = context.daemon.executor().submit(out.info.name, input, options);
   out.number = expect(context.daemon.control().number(out.future, 60s));
   context.daemon.remember(out.number);
-  if (const std::string remark = context.daemon.control().warning(out.future); !remark.empty()) {
+  // The workers of a private daemon are just coming up.
+  const std::string remark = context.args.has("embedded") ? "" : context.daemon.control().warning(out.future);
+  if (!remark.empty()) {
     context.out.warn("task " + std::to_string(out.number) + ": " + remark);
   }
   return out;

@@ -50,7 +50,7 @@ void print(Context& context, const v1::TaskRecord& task, const schema::Json& res
   if (task.started_unix_ns() != 0 && task.ended_unix_ns() != 0) {
     line("took", show_duration(std::chrono::nanoseconds(task.ended_unix_ns() - task.started_unix_ns())));
   }
-  line("input", std::to_string(task.input_bytes()) + " bytes");
+  if (task.input_bytes() > 0) line("input", std::to_string(task.input_bytes()) + " bytes");
   if (task.has_error()) line("error", out.paint(Colour::red, sentence(task.error())));
   if (task.retry_of() != 0) line("retry of", std::to_string(task.retry_of()));
   if (!result.is_null()) {

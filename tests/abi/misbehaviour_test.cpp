@@ -26,7 +26,7 @@ std::string file(const std::string& name) { return std::string(FUTURED_TEST_PLUG
 std::string broken(const std::string& name) { return file("broken/" + name); }
 
 /// The wait status of a child that does this and then leaves with status 42; -1 if it was still there after `limit`.
-int in_child(const std::function<void()>& act, std::chrono::milliseconds limit = 10s) {
+int in_child(const std::function<void()>& act, std::chrono::milliseconds limit) {
   const pid_t pid = fork();
   if (pid == 0) {
     act();
@@ -44,11 +44,11 @@ int in_child(const std::function<void()>& act, std::chrono::milliseconds limit =
   }
   return status;
 }
-int loading(const std::string& name) {
-  return in_child([&name] { const PluginHarness plugin(broken(name)); }, 1s);
+int loading(const std::string& name, std::chrono::milliseconds limit = 20s) {
+  return in_child([&name] { const PluginHarness plugin(broken(name)); }, limit);
 }
-int running(const std::string& task, const std::string& input = "") {
-  return in_child([&] { PluginHarness(file("bad")).run(task, input); }, 2s);
+int running(const std::string& task, const std::string& input = "", std::chrono::milliseconds limit = 20s) {
+  return in_child([&] { PluginHarness(file("bad")).run(task, input); }, limit);
 }
 
 bool aborted(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT; }
@@ -58,10 +58,10 @@ bool aborted(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIG
 TEST_CASE("plugins that end the process at load or init") {
   CHECK(aborted(loading("constructor_abort")));
   CHECK(WEXITSTATUS(loading("constructor_exit")) == 0);
-  CHECK(loading("constructor_hang") == -1);
+  CHECK(loading("constructor_hang", 500ms) == -1);
   CHECK(aborted(loading("describe_abort")));
   CHECK(aborted(loading("init_abort")));
-  CHECK(loading("init_hang") == -1);
+  CHECK(loading("init_hang", 500ms) == -1);
 }
 
 TEST_CASE("plugins that are refused") {
@@ -89,9 +89,9 @@ TEST_CASE("tasks that end the process or never end") {
   CHECK(WTERMSIG(running("bad.segv")) == SIGSEGV);
   CHECK(WEXITSTATUS(running("bad.exit")) == 3);
   CHECK(WEXITSTATUS(running("bad.exit", "0")) == 0);
-  CHECK(running("bad.hang") == -1);
-  CHECK(running("bad.spin") == -1);
-  CHECK(running("bad.silent") == -1);
+  CHECK(running("bad.hang", "", 500ms) == -1);
+  CHECK(running("bad.spin", "", 500ms) == -1);
+  CHECK(running("bad.silent", "", 500ms) == -1);
   CHECK(aborted(running("bad.forget")));  // by the harness, which notices
 }
 

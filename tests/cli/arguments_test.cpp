@@ -86,7 +86,7 @@ TEST_CASE("every verb has help with an example") {
     CHECK(help.find("usage: fut " + std::string(verb.name)) == 0);
     CHECK(help.find("\nexample:\n  ") != std::string::npos);
     CHECK(!verb.summary.empty());
-    CHECK(verb.run != nullptr);
+    CHECK((verb.run != nullptr));
   }
   CHECK(parse({"map", "--help"}).help);
   CHECK(parse({"--version"}).version);

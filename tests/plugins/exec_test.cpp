@@ -294,7 +294,7 @@ TEST_CASE("cancel ends the command and its children") {
   CHECK(outcome.signal == SIGTERM);
   CHECK(has(outcome.message, "was cancelled"));
   CHECK(gone(child));
-  CHECK(Clock::now() - begin < 3s);
+  CHECK(Clock::now() - begin < 15s);
   CHECK(call.endings() == 1);
 }
 
@@ -323,7 +323,7 @@ TEST_CASE("a command that ignores TERM is killed after the grace, its children t
   const Outcome outcome = call.wait();
   CHECK(outcome.signal == SIGKILL);
   CHECK(Clock::now() - begin >= 450ms);
-  CHECK(Clock::now() - begin < 5s);
+  CHECK(Clock::now() - begin < 15s);
   CHECK(gone(child));
 }
 
@@ -338,7 +338,7 @@ TEST_CASE("a child left behind with the output open does not hold the call up, a
   const auto begin = Clock::now();
   const Outcome outcome = run(shell("sleep 1000 & echo $!"));
   CHECK(outcome.ok);
-  CHECK(Clock::now() - begin < 5s);
+  CHECK(Clock::now() - begin < 15s);
   CHECK(gone(std::stoi(reply_of(outcome).stdout())));
 }
 
@@ -352,7 +352,7 @@ TEST_CASE("a child that left the group and floods the output does not hold the c
   const auto begin = Clock::now();
   const Outcome outcome = run(shell("setsid sh -c 'echo $$ >&2; exec yes' & sleep 0.1"));
   CHECK(outcome.ok);
-  CHECK(Clock::now() - begin < 5s);
+  CHECK(Clock::now() - begin < 15s);
   const pid_t flood = std::stoi(reply_of(outcome).stderr());
   CHECK(gone(flood));  // by SIGPIPE
 }

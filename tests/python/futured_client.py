@@ -41,7 +41,8 @@ class Task:
         self.attempts = None
         self.output = {}  # stream -> bytearray, of the attempt in output_attempt
         self.output_attempt = None
-        self.output_taken = 0
+        self.output_taken = 0  # bytes of that attempt that are behind us
+        self.output_lost = 0
 
     @property
     def done(self):
@@ -253,19 +254,19 @@ class Client:
                 raise TimeoutError(f"{what} took more than {timeout} s")
             self.pump(min(left, 0.25))
 
-    def wait(self, tasks, timeout=20.0):
+    def wait(self, tasks, timeout=40.0):
         self._until(lambda: all(task.done for task in tasks), timeout, "waiting for outcomes")
         return tasks
 
-    def wait_accepted(self, tasks, timeout=20.0):
+    def wait_accepted(self, tasks, timeout=40.0):
         self._until(lambda: all(task.number is not None for task in tasks), timeout, "acceptance")
         return tasks
 
-    def wait_started(self, tasks, timeout=20.0):
+    def wait_started(self, tasks, timeout=40.0):
         self._until(lambda: all(task.state == common_pb2.STATE_RUNNING for task in tasks), timeout, "the start")
         return tasks
 
-    def wait_goaway(self, timeout=20.0):
+    def wait_goaway(self, timeout=40.0):
         self._until(lambda: self.goaway is not None, timeout, "the daemon's farewell")
         return self.goaway
 
@@ -318,8 +319,8 @@ class Client:
             self.processed += 1
             self.result_bytes += len(result)
             task = self.tasks.pop(handle, None)
-            if task is None:
-                raise wire.BadMessage(f"an outcome for handle {handle}, which is not open")
+            if task is None:  # attached twice
+                continue
             task.state = body.state[index] if body.state else common_pb2.STATE_SUCCEEDED
             if index in failures:
                 task.error, task.attempts = failures[index].error, failures[index].attempts
@@ -331,12 +332,13 @@ class Client:
         if task is None:
             return
         if body.attempt != task.output_attempt:
-            task.output_attempt, task.output, task.output_taken = body.attempt, {}, 0
+            task.output_attempt, task.output, task.output_taken, task.output_lost = body.attempt, {}, 0, 0
         if body.offset + len(body.data) <= task.output_taken:
             return
         data = body.data[max(0, task.output_taken - body.offset):]
         task.output.setdefault(body.stream, bytearray()).extend(data)
-        task.output_taken += len(data)
+        task.output_lost += max(0, body.offset - task.output_taken)  # it came while we were away
+        task.output_taken = body.offset + len(body.data)
         if task not in self.output_said:
             self.output_said.append(task)
 
@@ -358,7 +360,7 @@ class Client:
 
     # Questions and orders
 
-    def _ask(self, kind, body, timeout=10.0):
+    def _ask(self, kind, body, timeout=40.0):
         self.request += 1
         request = body.request = self.request
         self.asked[request] = (kind, body)
@@ -419,7 +421,7 @@ class Client:
     def scale(self, processes, pool=b""):
         return self.ask(scale=client_pb2.Scale(pool=pool, processes=processes))
 
-    def ping(self, timeout=5.0):
+    def ping(self, timeout=40.0):
         self.request += 1
         number = self.request
         self.connection.send(common_pb2.KIND_PING, common_pb2.Ping(id=number))

@@ -30,7 +30,7 @@ from futured_client import Client, new_stream
 HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.environ.get("FUTURED_BIN_DIR", "")
 PLUGINS = os.environ.get("FUTURED_PLUGIN_DIR", "")
-PATIENCE = 20.0
+PATIENCE = 40.0
 V = client_pb2.Cancelled
 
 
@@ -177,7 +177,7 @@ class WireTest(unittest.TestCase):
         cls.daemon = Daemon(cls.folder, "--processes", "1")
         cls.class_stack.callback(cls.daemon.end)
         cls.endpoint = cls.daemon.endpoint
-        with Client(cls.endpoint) as client:
+        with Client(cls.endpoint, connect_timeout=PATIENCE) as client:
             until(lambda: client.workers(), "the daemon's own worker")
 
     @classmethod
@@ -196,7 +196,7 @@ class WireTest(unittest.TestCase):
         self.assertIsNone(self.daemon.process.poll(), "the daemon has ended")
 
     def client(self, endpoint=None, **options):
-        client = Client(endpoint or self.endpoint, **options)
+        client = Client(endpoint or self.endpoint, connect_timeout=PATIENCE, **options)
         self.stack.callback(client.goodbye)
         return client
 
@@ -254,9 +254,9 @@ class WireTest(unittest.TestCase):
         fut = os.path.join(BIN, "fut")
         if not os.path.exists(fut):
             self.skipTest("skipped: fut is not built")
-        self.worker("default")
-        done = subprocess.run([fut, "--connect", self.endpoint, "run", "py.upper", "hello"], capture_output=True,
-                              timeout=PATIENCE)
+        self.worker("line")
+        done = subprocess.run([fut, "--connect", self.endpoint, "run", "--pool", "line", "py.upper", "hello"],
+                              capture_output=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout.strip()), (0, b"HELLO"), done.stderr)
 
     def test_payloads_travel_in_the_column_and_in_frames_both_ways(self):
@@ -294,6 +294,30 @@ class WireTest(unittest.TestCase):
         expected = b"".join(b"%d\n" % number for number in range(100000))
         self.assertGreater(len(expected), 2 * 256 * 1024)
         self.assertEqual(bytes(task.output[1]), expected)
+
+    def test_output_that_was_lost_with_a_connection_holds_up_no_call(self):
+        worker = raw_worker(self.endpoint, "reader", 1, os.urandom(16))
+        self.stack.callback(worker.close)
+        client = self.client()
+        [task] = client.submit("raw", [b""], pool=b"reader", live_output=True)
+        token = worker.hear(common_pb2.KIND_RUN).body.tokens
+        window, chunk = 256 * 1024, 32 * 1024
+
+        def emit(first, end):
+            for offset in range(first, end, chunk):
+                worker.say(common_pb2.KIND_EMITTED, worker_pb2.Emitted(token=token, stream=1, offset=offset,
+                                                                       data=b"x" * chunk))
+            worker.say(common_pb2.KIND_PING, common_pb2.Ping(id=1))
+
+        emit(0, window)
+        worker.hear(common_pb2.KIND_PONG)
+        client.reconnect()  # it has read nothing of that
+        self.assertGreaterEqual(worker.hear(common_pb2.KIND_EMIT_CREDIT).body.bytes, 2 * window)
+        emit(window, 2 * window)
+        worker.say(common_pb2.KIND_RAN, worker_pb2.Ran(tokens=token, payloads=common_pb2.Payloads(size=[0])))
+        self.results(client, [task])
+        self.assertEqual(task.output, {1: b"x" * window})
+        self.assertEqual(task.output_lost, window)
 
     # Cancelling
 
@@ -433,9 +457,8 @@ class WireTest(unittest.TestCase):
         first.wait()
         again = client.submit("py.upper", [b"sent into the void"], pool=b"restart")
         self.process(Daemon(self.folder, "--processes", "0", endpoint=first.endpoint))
+        self.assertGreater(worker.ready(), 0)  # it has come back by itself; now the task type is known again
         client.reconnect()
-        worker.signal(signal.SIGHUP)
-        self.assertGreater(worker.ready(), 0)
         self.assertFalse(client.welcome.resumed)
         self.assertEqual((running.state, running.error.kind), (common_pb2.STATE_FAILED, common_pb2.ERROR_KIND_LOST))
         self.open_gate(gate)

@@ -20,6 +20,9 @@ client::SessionOptions options_of(const Mixture& m, std::uint32_t number) {
   return o;
 }
 
+// Between the moments at which the two ends see that a connection has ended, at most.
+constexpr Time kLongestSilence = 500 * kMs;
+
 }  // namespace
 
 Client::Client(World& world, std::uint32_t number)
@@ -116,12 +119,11 @@ scheduler::Spec Client::draw_spec() {
   Random& r = world_.random();
   const Mixture& m = world_.mixture();
   scheduler::Spec s;
-  s.type = r.chance(m.async) ? "a" : "t";
-  if (m.second_pool) {
-    if (r.chance(0.2)) s.type = "u";
-    if (s.type == "t" && r.chance(0.3)) s.pool = "aux";
-  }
-  if (r.chance(m.unknown)) s.type = "unknown";
+  const bool aux = m.second_pool && r.chance(0.2);
+  const bool unknown = r.chance(m.unknown);
+  const bool async = r.chance(m.async);
+  s.type = std::string(unknown ? "unknown" : aux ? "u" : async ? "a" : "t");
+  if (m.second_pool && s.type == "t" && r.chance(0.3)) s.pool = std::string("aux");
   if (r.chance(m.priorities)) s.priority = static_cast<std::int32_t>(r.between(-2, 2));
   s.retries = static_cast<std::uint32_t>(r.skewed(0, 3));
   if (r.chance(0.3)) s.crashes = static_cast<std::int32_t>(r.between(-1, 4));
@@ -258,6 +260,7 @@ void Client::leave() {
 void Client::lost(ConnectionId connection) {
   if (!alive_ || connection != connection_) return;
   connection_ = 0;
+  lost_at_ = world_.now();
   went_away();
   session_.on_lost(world_.now());
   act();
@@ -312,8 +315,8 @@ void Client::receive(ConnectionId from, Message&& message) {
     if (w->resumed && session_.unaccepted() > 0 && unaccepted > 0) world_.oracle().saw(Seen::submit_repeated);
     // A session that was given up and forgotten since looks like one that never was.
     if (!w->resumed && !lost.empty()) {
-      was_given_up_ = was_given_up_ || world_.now() > world_.mixture().session_resume;
-      world_.oracle().saw(Seen::daemon_restarted_and_lost, lost.size());
+      if (was_given_up_) world_.oracle().saw(Seen::daemon_restarted_and_lost, lost.size());
+      was_given_up_ = was_given_up_ || now - lost_at_ + kLongestSilence >= world_.mixture().session_resume;
     }
     resolve_lost(lost);
     was_given_up_ = false;

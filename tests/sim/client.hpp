@@ -52,6 +52,7 @@ class Client final : public Peer {
   ConnectionId connection_ = 0;
   bool alive_ = true;
   bool was_given_up_ = false;  ///< since the last welcome
+  Time lost_at_ = scheduler::kNever;  ///< the last connection
   std::string instance_;
   std::uint32_t wanted_ = 0;
   std::shared_ptr<scheduler::Spec> spec_;  ///< of the next tasks

@@ -176,7 +176,8 @@ Message from_frames(const wire::Frames& frames) {
     case v1::KIND_STARTED: {
       msg::Started out;
       std::uint64_t handle = 0;
-      for (const auto delta : parsed<v1::Started>(e).handle_delta()) {
+      const auto m = parsed<v1::Started>(e);
+      for (const auto delta : m.handle_delta()) {
         out.handles.push_back(handle += static_cast<std::uint64_t>(delta));
       }
       return out;

@@ -4,6 +4,7 @@
 
 #include "daemon/scheduler/invariants.hpp"
 #include "tests/sim/codec.hpp"
+#include "tests/sim/worker.hpp"
 
 namespace futured::sim {
 
@@ -19,6 +20,7 @@ Limits limits_of(const Mixture& m) {
   l.tasks = m.limit_tasks;
   l.window_tasks = m.window_tasks;
   l.session_resume = m.session_resume;
+  l.worker_return = m.worker_return;
   return l;
 }
 
@@ -64,6 +66,7 @@ void Daemon::arm(Time when) {
 void Daemon::turn() {
   armed_ = kNever;
   reap();
+  watch_deadlines();
   core_.advance(world_.now(), actions_);
   watch_runs();
   carry_out();
@@ -82,6 +85,32 @@ void Daemon::check_empty() const {
   const auto left = Invariants::check_empty(core_);
   if (!left.empty()) throw Violation("after everything has ended: " + left.front());
   if (core_.at_workers() != 0) throw Violation("after everything has ended: calls at workers");
+}
+
+std::size_t Daemon::kept() const {
+  std::size_t n = 0;
+  for (TaskSlot slot = 0; slot < core_.tasks().slot_end(); ++slot) {
+    n += (core_.tasks()[slot].flags & kKept) != 0 ? 1 : 0;
+  }
+  return n;
+}
+
+void Daemon::watch_deadlines() {
+  for (const scheduler::Worker& w : core_.workers().workers) {
+    if (w.id == 0 || w.gives_up > world_.now()) continue;
+    world_.note("daemon: worker %llu stayed away for too long", static_cast<unsigned long long>(w.id));
+    for (const auto& process : world_.workers()) {
+      if (process->instance() != w.instance) continue;
+      world_.oracle().process_given_up(process->process());
+      if (process->alive()) world_.oracle().saw(Seen::worker_given_up);
+    }
+  }
+  for (SessionId id = 0; id < sessions_seen_; ++id) {
+    const Session* s = core_.session(id);
+    if (s != nullptr && s->expires <= world_.now() && left_.count(id) == 0) {
+      world_.oracle().saw(Seen::session_expired);
+    }
+  }
 }
 
 // ---- what arrives
@@ -275,6 +304,7 @@ void Daemon::gone(ConnectionId connection, bool on_purpose) {
   const Connection c = std::move(it->second);
   connections_.erase(it);
   if (c.role == Role::client && c.session != kNoSession) {
+    if (on_purpose) left_.insert(c.session);
     handle(event::ClientGone{c.session, on_purpose});
   } else if (c.role == Role::worker && c.worker != 0) {
     const scheduler::Worker* w = core_.worker(c.worker);
@@ -403,6 +433,7 @@ void Daemon::carry_out() {
     for (const ConnectionId id : old) close(id);
     connections_[w.connection].session = w.session;
     const Session* s = core_.session(w.session);
+    sessions_seen_ = std::max(sessions_seen_, w.session + 1);
     if (w.resumed) oracle.saw(Seen::client_resumed);
     world_.to_peer(w.connection,
                    msg::ClientWelcome{instance_, w.accepted_seq, s->granted_seq, s->granted_bytes, w.resumed});
@@ -413,6 +444,7 @@ void Daemon::carry_out() {
     if (slot != kNoSlot && (core_.tasks()[slot].flags & kCancelPending) == 0) oracle.saw(Seen::recall_for_neighbour);
   }
   for (const SessionId id : actions_.ended_sessions) {
+    left_.erase(id);
     std::erase_if(first_dispatches_, [id](const auto& entry) { return std::get<0>(entry.first) == id; });
   }
   for (const Outcome& o : actions_.outcomes) {

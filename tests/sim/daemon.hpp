@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -32,6 +33,8 @@ class Daemon {
   const scheduler::Scheduler& core() const { return core_; }
   void check() const;
   void check_empty() const;
+  /// Ended tasks whose retention has not passed.
+  std::size_t kept() const;
 
  private:
   enum class Role : std::uint8_t { none, client, worker };
@@ -53,6 +56,7 @@ class Daemon {
   void reap();
   void lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal);
   void watch_runs();
+  void watch_deadlines();
   void to_client(scheduler::SessionId session, Message message);
   void to_worker(WorkerId worker, Message message);
   void hash_actions();
@@ -74,6 +78,8 @@ class Daemon {
   };
   std::vector<Exit> exits_;
   std::vector<std::uint64_t> dead_spawns_;
+  std::set<scheduler::SessionId> left_;  ///< on purpose
+  scheduler::SessionId sessions_seen_ = 0;
   Time armed_ = scheduler::kNever;
   std::uint64_t turns_ = 0;
   // Of each flow: the number that was dispatched last for the first time.

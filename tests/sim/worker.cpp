@@ -125,9 +125,7 @@ void Worker::begin(worker::CallId id) {
   } else if (++busy_async_ > world_.mixture().async_slots) {
     throw Violation("more calls of the async lane run than there are slots");
   }
-  if (world_.workers().size() > process_ && busy_threads_ > 0 && busy_async_ > 0) {
-    world_.oracle().saw(Seen::lanes_both_used);
-  }
+  if (busy_threads_ > 0 && busy_async_ > 0) world_.oracle().saw(Seen::lanes_both_used);
   Oracle::Task& t = world_.oracle().task(c.key);
   world_.note("  worker %llu: task %llu attempt %u begins", static_cast<unsigned long long>(process_),
               static_cast<unsigned long long>(c.token.task), c.token.attempt);

@@ -26,6 +26,7 @@ class Worker final : public Peer {
   bool leaving() const { return leaving_; }
   bool by_hand() const { return spawn_ == 0; }
   std::uint64_t spawn() const { return spawn_; }
+  std::uint64_t process() const { return process_; }
   std::uint32_t pool() const { return pool_; }
   ConnectionId connection() const { return connection_; }
   const std::string& instance() const { return instance_; }

@@ -31,7 +31,7 @@ struct Mixture {
   Time delay = kMs;       ///< of a message, at most
   Time turn = kMs / 5;    ///< how long the daemon gathers, at most
   Time faults_until = 0;  ///< then everything heals
-  Time session_resume = 0;
+  Time session_resume = 0, worker_return = 0;
   std::uint64_t limit_tasks = 0, window_tasks = 0, result_window_tasks = 0, result_window_bytes = 0;
   bool codec = false;  ///< every message goes through the wire format
   // tasks

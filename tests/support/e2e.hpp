@@ -42,7 +42,8 @@ inline std::vector<pid_t> worker_pids(const Executor& ex) {
   v1::Request request;
   request.mutable_workers();
   std::vector<pid_t> pids;
-  for (const auto& w : ask(ex, request).workers()) {
+  const v1::Reply reply = ask(ex, request);
+  for (const auto& w : reply.workers()) {
     if (w.state() == "ready") pids.push_back(static_cast<pid_t>(w.pid()));
   }
   return pids;

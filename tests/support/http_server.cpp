@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 namespace futured::test {
 namespace {
@@ -67,6 +68,16 @@ void HttpServer::accept_all() {
   }
 }
 
+void HttpServer::release() {
+  loop_.post([this] {
+    // Answering may drop a connection from the map.
+    const auto connections = connections_;
+    for (const auto& [fd, connection] : connections) {
+      if (std::exchange(connection->held, false)) answer(connection, head("200 OK", 4), "held");
+    }
+  });
+}
+
 void HttpServer::set_busy(Connection& connection, bool busy) {
   if (connection.busy == busy) return;
   connection.busy = busy;
@@ -112,6 +123,8 @@ void HttpServer::serve(const std::shared_ptr<Connection>& connection) {
   } else if (path.starts_with("/delay/")) {
     connection->timer = loop_.after(std::chrono::milliseconds(number("/delay/")),
                                     [this, connection] { answer(connection, head("200 OK", 4), "late"); });
+  } else if (path == "/hold") {
+    connection->held = true;
   } else if (path.starts_with("/status/")) {
     const std::string text = "status " + path.substr(8);
     answer(connection, head(path.substr(8) + " Whatever", text.size()), text);

@@ -5,7 +5,7 @@
 //   /trickle         a byte now and then, without end                       /status/N    that status, body "status N"
 //   /redirect/N      N redirects, then "there"                              /loop        redirects to itself
 //   /to?URL          redirects to URL  /echo        method, headers and body of the request as text
-//   /headers         headers without end
+//   /headers         too many headers           /hold        "held", when release() is called
 #pragma once
 
 #include <atomic>
@@ -32,6 +32,8 @@ class HttpServer {
   /// Requests that wait for their answer now.
   int open() const { return open_; }
   int most_open() const { return most_open_; }
+  /// Answers every /hold that waits now.
+  void release();
 
  private:
   struct Connection {
@@ -40,6 +42,7 @@ class HttpServer {
     std::string out;
     bool endless = false;
     bool busy = false;
+    bool held = false;
     plugins::Loop::Timer timer{};
   };
 

@@ -668,6 +668,7 @@ TEST_CASE("a worker that leaves without a daemon waits a while for one to take t
   const auto ids = b.run(kBlock, {1});
   b.begins(ids[0]);
   b.s.leave(b.now);
+  b.act();
   b.s.lost(b.now);
   b.ends(ids[0]);
   const Time left = b.now;
@@ -822,8 +823,9 @@ TEST_CASE("each call is reported once or given back, under random events") {
       if (b.started.empty()) {
         b.s.ran_ack(reported);
       } else {
-        b.ends(b.started.back());
+        const CallId id = b.started.back();
         b.started.pop_back();
+        b.ends(id);
       }
       b.turn();
       listen();

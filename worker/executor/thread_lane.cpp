@@ -100,10 +100,13 @@ Time ThreadLane::next_check(Time now) const {
         t->give_up.load(std::memory_order_relaxed) != t->run_number.load(std::memory_order_relaxed)) {
       return now + kLook;
     }
-    // A call that has begun since the last look has to be seen once.
-    if (t->current.load(std::memory_order_relaxed) != t->last_seen) return now + kLook;
+    // A call that has begun since the last look has to be seen once; so has one that is about to.
+    const CallId current = t->current.load(std::memory_order_relaxed);
+    if (current != t->last_seen || (current == 0 && t->taken.load(std::memory_order_relaxed))) return now + kLook;
   }
-  return kNever;
+  const std::lock_guard lock(mutex_);
+  const bool on_its_way = !queue_.empty() && std::ranges::any_of(threads_, [](const auto& t) { return !t->taken; });
+  return on_its_way ? now + kLook : kNever;
 }
 
 void ThreadLane::put_back(std::span<const CallId> calls) {
@@ -178,6 +181,7 @@ void ThreadLane::main(Thread& self) {
     std::uint32_t n = 0;
     {
       std::unique_lock lock(mutex_);
+      self.taken.store(false, std::memory_order_relaxed);
       while (queue_.empty() && !stopping_) {
         if (self.done.size() != 0) {
           lock.unlock();
@@ -195,6 +199,7 @@ void ThreadLane::main(Thread& self) {
       n = static_cast<std::uint32_t>(std::clamp<std::size_t>(std::min(fair, fast), 1, kMostRun));
       std::copy_n(queue_.begin(), n, run.begin());
       queue_.erase(queue_.begin(), queue_.begin() + n);
+      self.taken.store(true, std::memory_order_relaxed);
     }
     const std::uint64_t number = self.run_number.load(std::memory_order_relaxed) + 1;
     self.run_number.store(number, std::memory_order_release);

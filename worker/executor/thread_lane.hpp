@@ -71,6 +71,7 @@ class ThreadLane {
     std::atomic<std::uint64_t> run_number{0};
     std::atomic<std::uint64_t> give_up{0};
     // The loop's own.
+    std::atomic<bool> taken{false};  ///< it has taken calls from the queue and not come back; set under the mutex
     CallId last_seen = 0;
     Time last_seen_at = 0;
     std::uint64_t calls_seen = 0;
@@ -87,7 +88,7 @@ class ThreadLane {
   SlotsFile& slots_;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::atomic<std::uint32_t> worth_waking_{1};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable work_;
   std::deque<CallId> queue_;
   std::uint32_t sleeping_ = 0;
