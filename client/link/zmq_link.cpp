@@ -1,6 +1,9 @@
 // The only file of the client that includes zmq.hpp.
+#include <unistd.h>
+
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <utility>
 #include <zmq.hpp>
 
@@ -10,9 +13,17 @@ namespace futured::client {
 
 namespace {
 
-/// One for the process, never destroyed: tearing a context down at exit waits for sockets that others own.
+/// One for the process, never destroyed: tearing a context down at exit waits for sockets that others own. A child
+/// made by fork gets one of its own: the parent's has no threads there.
 void* context() {
-  static void* const ctx = zmq_ctx_new();
+  static std::mutex mutex;
+  static void* ctx = nullptr;
+  static pid_t owner = 0;
+  const std::lock_guard lock(mutex);
+  if (owner != getpid()) {
+    ctx = zmq_ctx_new();
+    owner = getpid();
+  }
   return ctx;
 }
 

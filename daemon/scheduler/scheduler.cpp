@@ -31,7 +31,7 @@ void Scheduler::advance(Time now, Actions& actions) {
 }
 
 Time Scheduler::next_deadline() const {
-  if (more_now_) return 0;
+  if (more_now_ || !burials_.empty()) return 0;
   Time next = retention_.next_deadline();
   for (const SessionId id : absent_) {
     next = std::min({next, sessions_[id].expires, sessions_[id].cancel_at});

@@ -70,12 +70,11 @@ void downloads(Report& report) {
   many.floor_name = "curl -Z --parallel-max 300";
 
   const Scratch scratch;
-  std::vector<double> floor;
   for (const int slots : {kCurlParallel, 2000}) {
     const DaemonProcess daemon({"--processes", "1", "--async-slots", std::to_string(slots)});
     auto executor = Executor::connect(daemon.endpoint());
     fetch(executor, *server, 1);
-    std::vector<double> runs;
+    std::vector<double> runs, floor;
     if (slots == kCurlParallel) {
       for (int i = 0; i < 5; ++i) runs.push_back(fetch(executor, *server, kFew));
       few.value = median(runs);

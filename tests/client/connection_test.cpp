@@ -32,8 +32,11 @@ struct Pair {
   /// Accepts the rest, or leaving would wait for it.
   ~Pair() {
     if (!daemon) return;
-    while (auto m = daemon->receive(10ms)) note(*m);
     if (end != 0) daemon->accept(0, end);
+    while (auto m = daemon->receive(20ms)) {
+      note(*m);
+      if (m->kind() == v1::KIND_SUBMIT) daemon->accept(0, end);
+    }
   }
   fake::Message submitted() {
     auto m = daemon->expect(v1::KIND_SUBMIT);

@@ -12,7 +12,7 @@ using namespace futured::conformance;
 namespace {
 
 struct PoolFixture {
-  explicit PoolFixture(std::size_t workers) : workers(workers), pool(static_cast<std::ptrdiff_t>(workers)) {}
+  explicit PoolFixture(std::size_t n) : workers(n), pool(static_cast<std::ptrdiff_t>(n)) {}
   ~PoolFixture() { release(); }
   Future<std::string> echo(std::string s) {
     return pool.submit([](std::string w) { return w; }, std::move(s));

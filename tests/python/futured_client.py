@@ -87,7 +87,7 @@ class Client:
         self.reconnects = 0
         self.doubled = 0  # outcomes that came again
         self.pongs = set()
-        self._connect()
+        self.connect()
 
     def __enter__(self):
         return self
@@ -97,7 +97,8 @@ class Client:
 
     # Connections
 
-    def _connect(self):
+    def connect(self):
+        """Says HELLO: for the first time, or again after the connection ended or goodbye()."""
         hello = common_pb2.Hello(
             role=common_pb2.Hello.CLIENT, version_min=wire.VERSION, version_max=wire.VERSION,
             software=b"futured_client.py", host=socket.gethostname().encode(), pid=os.getpid(), instance=INSTANCE,
@@ -165,7 +166,7 @@ class Client:
         """A new socket with the next generation; goes on where the last one stopped."""
         self.connection.close()
         self.reconnects += 1
-        self._connect()
+        self.connect()
 
     def goodbye(self):
         if self.connection is not None:

@@ -465,6 +465,28 @@ class WireTest(unittest.TestCase):
         self.assertEqual(self.results(client, again), [b"SENT INTO THE VOID"])
         until(lambda: client.status().stale_reports == 1, "the report of the call that the first daemon ordered")
 
+    def test_a_stream_that_was_given_up_is_refused_and_a_new_one_goes_on(self):
+        self.worker("forgotten")
+        client = self.client()
+        gate = self.gate()
+        [running] = client.wait_started(client.submit("py.gate", [gate], pool=b"forgotten"))
+        stream = client.stream
+        client.goodbye()
+
+        def refused():
+            answer = self.peer().hello(stream=stream).hear()
+            return answer.kind == common_pb2.KIND_REFUSED and answer.body.problem.code == common_pb2.CODE_FORGOTTEN
+
+        peer = self.peer()
+        if peer.hello(stream=stream).hear().kind == common_pb2.KIND_WELCOME:  # it overtook the GOODBYE
+            peer.say(common_pb2.KIND_GOODBYE)
+        until(refused, "the end of the session")
+        client.connect()
+        self.assertNotEqual(client.stream, stream)
+        self.assertEqual((running.state, running.error.kind), (common_pb2.STATE_FAILED, common_pb2.ERROR_KIND_LOST))
+        self.assertEqual(self.results(client, client.submit("echo", [b"onwards"])), [b"onwards"])
+        self.open_gate(gate)
+
     def test_another_protocol_version_is_refused_and_both_ranges_are_named(self):
         peer = self.peer().hello(version_min=2, version_max=3)
         refused = peer.hear(common_pb2.KIND_REFUSED).body

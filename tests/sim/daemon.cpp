@@ -516,7 +516,7 @@ void Daemon::carry_out_natively() {
       if (o.delivery != m.first_delivery + m.items.size()) throw Violation("deliveries are not in order");
       const TaskRecord& t = core_.tasks()[o.task];
       const SideRecord* side = core_.tasks().side_if(o.task);
-      const bool failure = side != nullptr && side->failure != nullptr;
+      const bool failure = side != nullptr && side->failure != nullptr;if (failure) fprintf(stderr, "%s\n", side->failure->message.c_str());
       m.items.push_back({o.handle, state_of(t.phase), failure ? side->failure->kind : ErrorKind::none, t.attempt,
                          t.payload});
     }

@@ -227,6 +227,13 @@ void Worker::receive(ConnectionId from, Message&& message) {
   session_.heard(now);
   if (std::holds_alternative<msg::WorkerWelcome>(message)) {
     session_.welcome({}, now);
+    // A worker that has said hello before and never saw the WELCOME is known to the daemon, which waits for its
+    // ANNOUNCE; the session that was never welcomed leaves it out. It has nothing to announce.
+    const auto& say = session_.actions().say;
+    const bool announces = std::any_of(say.begin(), say.end(), [](const worker::Message& m) {
+      return std::holds_alternative<worker::SayAnnounce>(m);
+    });
+    if (!announces && session_.generation() > 1) world_.to_daemon(connection_, msg::Announce{{}, {}, {}, true});
   } else if (auto* run = std::get_if<msg::Run>(&message)) {
     std::vector<worker::NewCall> calls;
     for (const auto& c : run->calls) {

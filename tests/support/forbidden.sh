@@ -20,7 +20,7 @@ all=(client daemon proto tests worker)
 forbid "unfinished work" '\b(TO''DO|FIX''ME|X''XX|HA''CK|not impl''emented|unimpl''emented)\b' "${all[@]}"
 forbid "unbounded or unsafe C calls" '\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|tmpnam|mktemp|alloca)\(' "${all[@]}"
 forbid "a shell in between: use posix_spawn or fork and exec" '\b(std::)?(system|popen)\(' "${all[@]}"
-forbid "a namespace of others opened" 'using namespace std\b' "${all[@]}"
+forbid "a namespace of others opened" 'using namespace std *;' "${all[@]}"
 forbid "coroutines: g++ 12 destroys temporaries of co_await twice" '\bco_(await|yield|return)\b' client daemon proto worker
 forbid "protobuf, sockets, threads or a clock in a core" \
   '#include.*(<zmq|google/protobuf|\.pb\.h|<thread>|<mutex>|<sys/|sqlite)|(steady|system)_clock::now' \

@@ -701,7 +701,7 @@ TEST_CASE("nothing that ends the connection leaves messages for the next one") {
 // Whatever happens in whatever order, each call that was received comes to exactly one end: reported once (and again
 // only on a new connection under the same number), or given back.
 TEST_CASE("each call is reported once or given back, under random events") {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
     const auto one_of = [&random](std::uint64_t n) { return random() % n; };

@@ -146,7 +146,7 @@ std::vector<std::string> environment(const ExecRequest& request, plugin::Call ca
   };
   if (!request.clean_env()) {
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) add(*entry);
-    add("FUTURED_TASK_ID=" + call.task_id());
+    if (const std::string id = call.task_id(); !id.empty()) add("FUTURED_TASK_ID=" + id);
     add("FUTURED_TASK_NUMBER=" + std::to_string(call.task_number()));
     add("FUTURED_ATTEMPT=" + std::to_string(call.attempt()));
   }
