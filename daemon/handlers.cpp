@@ -202,9 +202,7 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
       }
       handle(*event, now);
       handle(credit, now);
-      if (std::find(to_acknowledge_.begin(), to_acknowledge_.end(), c.worker) == to_acknowledge_.end()) {
-        to_acknowledge_.push_back(c.worker);
-      }
+      report_acks_.add(c.worker, reports_[c.worker], now, false);
       return {};
     }
     case v1::KIND_RUNNING: {

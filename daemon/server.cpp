@@ -123,6 +123,7 @@ std::int64_t Server::wait_until(std::int64_t now) const {
   std::int64_t until = std::min(next_heartbeat_, core_.next_deadline());
   if (parts_.supervisor != nullptr) until = std::min(until, parts_.supervisor->next_deadline());
   for (const auto& [deadline, exit] : exits_) until = std::min(until, deadline);
+  until = std::min({until, accept_acks_.next_deadline(), report_acks_.next_deadline()});
   if (phase_ != Phase::working) until = std::min(until, phase_deadline_);
   // A peer that did not take its messages is tried again soon; zmq does not tell when it reads.
   if (!waiting_.empty()) until = std::min(until, now + 2'000'000);
@@ -166,7 +167,7 @@ void Server::receive(std::int64_t now) {
 
 void Server::handle(const scheduler::Event& event, std::int64_t now) { core_.handle(event, now, actions_); }
 
-void Server::carry_out(std::int64_t) {
+void Server::carry_out(std::int64_t now) {
   for (const scheduler::WorkerWelcome& w : actions_.worker_welcomes) {
     const auto it = connections_.find(w.connection);
     if (it == connections_.end()) continue;
@@ -222,23 +223,42 @@ void Server::carry_out(std::int64_t) {
   encoder_.runs(actions_.runs);
   encoder_.stops(actions_.stops);
   encoder_.recalls(actions_.recalls);
-  encoder_.accepted(actions_.accepted);
+  acknowledge(now);
   encoder_.credit(actions_.credit);
   encoder_.attached(actions_.attached);
   encoder_.started(actions_.started);
   encoder_.outcomes(actions_.outcomes);
   encoder_.cancelled(actions_.cancelled);
-  for (const WorkerId worker : std::exchange(to_acknowledge_, {})) {
-    v1::RanAck ack;
-    ack.set_reports(reports_[worker]);
-    to_worker(worker, v1::KIND_RAN_ACK, ack);
-  }
   for (const scheduler::Breach& b : actions_.breaches) {
     log_warning("refused a client: " + b.message);
     // Without a session it is the stream that cannot be used; a new one can.
     refuse(b.connection, b.session == scheduler::kNoSession ? Code::forgotten : Code::invalid, b.message);
   }
   actions_.clear();
+}
+
+void Server::acknowledge(std::int64_t now) {
+  for (scheduler::Accepted& a : actions_.accepted) {
+    // A task whose outcome is not delivered, or that somebody should hear a warning about, has no company to wait for.
+    const scheduler::TaskSlot first = core_.tasks().find(a.first_number);
+    const bool at_once = !a.warning.empty() || first == scheduler::kNoSlot || core_.spec(first).detached;
+    accept_acks_.add(a.session, std::move(a), now, at_once);
+  }
+  if (!accept_acks_.empty()) {
+    for (const scheduler::Outcome& o : actions_.outcomes) accept_acks_.company(o.session);
+    accept_acks_.take_due(now, [this](scheduler::SessionId, const std::vector<scheduler::Accepted>& list) {
+      encoder_.accepted(list);
+    });
+  }
+  if (report_acks_.empty()) return;
+  for (std::size_t i = 0; i < actions_.runs.size(); ++i) {
+    if (i == 0 || actions_.runs[i].worker != actions_.runs[i - 1].worker) report_acks_.company(actions_.runs[i].worker);
+  }
+  report_acks_.take_due(now, [this](WorkerId worker, const std::vector<std::uint64_t>& reports) {
+    v1::RanAck ack;
+    ack.set_reports(reports.back());
+    to_worker(worker, v1::KIND_RAN_ACK, ack);
+  });
 }
 
 void Server::send(ConnectionId to, v1::Kind kind, const google::protobuf::MessageLite& body, Frames payloads) {

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "daemon/acknowledgements.hpp"
 #include "daemon/catalog/catalog.hpp"
 #include "daemon/process.hpp"
 #include "daemon/queries.hpp"
@@ -60,6 +61,7 @@ class Server final : public Daemon {
   void turn(std::int64_t now, bool fd_ready);
   void receive(std::int64_t now);
   void carry_out(std::int64_t now);
+  void acknowledge(std::int64_t now);
   std::int64_t wait_until(std::int64_t now) const;
   void take_signals();
   void advance_stop(std::int64_t now);
@@ -106,7 +108,8 @@ class Server final : public Daemon {
   std::vector<ConnectionId> waiting_;          ///< connections with something waiting
   std::vector<ConnectionId> overflowed_;       ///< connections with too much waiting, closed after the turn
   std::map<WorkerId, std::uint64_t> reports_;  ///< per worker: reports taken
-  std::vector<WorkerId> to_acknowledge_;       ///< workers whose reports this turn took
+  Acknowledgements<WorkerId, std::uint64_t> report_acks_;    ///< reports taken
+  Acknowledgements<scheduler::SessionId, scheduler::Accepted> accept_acks_;
   std::map<std::string, v1::TaskType> types_;  ///< from plugins and from workers, with schema
   struct Stream {
     WorkerId worker = 0;

@@ -1,8 +1,9 @@
 // When a batch may leave: the one rule of batching on every hop. No timer, no clock, no allocation; one thread.
 //
-// Elements are numbered in order. They may leave at once while nothing sent before is unacknowledged; otherwise when
-// the peer has acknowledged everything, or when 256 elements or 16 KiB wait. So an idle system has no delay and a busy
-// one has batches as large as a round trip makes them.
+// Elements are numbered in order. They may leave at once while at most one message is unacknowledged; otherwise when the
+// peer has acknowledged more, or when 256 elements or 16 KiB wait. So an idle system has no delay and a busy one has
+// batches as large as a round trip makes them. Two messages and not one, so that the peer may let the acknowledgement of
+// a single one wait for company without holding anybody up.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ class AckClock {
   static constexpr std::uint64_t kBytes = 16 * 1024;
 
   /// `first`: number of the first element.
-  explicit AckClock(std::uint64_t first = 0) : acked_(first), sent_(first), added_(first) {}
+  explicit AckClock(std::uint64_t first = 0) : acked_(first), last_(first), sent_(first), added_(first) {}
 
   /// One more element waits; `bytes` is what it adds to a message.
   void add(std::uint64_t bytes) {
@@ -23,10 +24,11 @@ class AckClock {
     waiting_bytes_ += bytes;
   }
   bool may_send() const {
-    return added_ != sent_ && (sent_ == acked_ || added_ - sent_ >= kElements || waiting_bytes_ >= kBytes);
+    return added_ != sent_ && (last_ <= acked_ || added_ - sent_ >= kElements || waiting_bytes_ >= kBytes);
   }
   /// The next `count` waiting elements, of `bytes` in all, have left.
   void sent(std::uint64_t count, std::uint64_t bytes) {
+    last_ = sent_;
     sent_ += count < waiting() ? count : waiting();
     waiting_bytes_ = sent_ == added_ || bytes > waiting_bytes_ ? 0 : waiting_bytes_ - bytes;
   }
@@ -42,7 +44,7 @@ class AckClock {
   bool rewind(std::uint64_t below, std::uint64_t bytes) {
     if (below > added_) return false;
     if (below > acked_) acked_ = below;
-    sent_ = acked_;
+    last_ = sent_ = acked_;
     waiting_bytes_ = bytes;
     return true;
   }
@@ -56,7 +58,7 @@ class AckClock {
   std::uint64_t next_to_add() const { return added_; }
 
  private:
-  std::uint64_t acked_, sent_, added_;
+  std::uint64_t acked_, last_, sent_, added_;  // last_: where the message sent last begins
   std::uint64_t waiting_bytes_ = 0;
 };
 

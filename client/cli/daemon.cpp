@@ -19,8 +19,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kAnswerTime = 30s;  ///< a daemon that sweeps millions of tasks may take its time
-constexpr auto kComesBack = 10s;   ///< how long a short command waits for a lost daemon
+constexpr auto kAnswerTime = 30s;   ///< a daemon that sweeps millions of tasks may take its time
+constexpr auto kLookAgain = 500ms;  ///< a daemon that has not accepted a task by then may be draining
+constexpr auto kComesBack = 10s;    ///< how long a short command waits for a lost daemon
 constexpr auto kComesBackLater = 5min;
 
 std::filesystem::path state_folder() {
@@ -64,7 +65,8 @@ v1::Reply Daemon::ask(const v1::Request& request) { return expect(control().requ
 
 std::optional<v1::Reply> Daemon::answer_or_nothing(const v1::Request& request) {
   auto answer = control().request(request, kAnswerTime);
-  if (!answer && (answer.status().code() == Code::not_found || answer.status().code() == Code::forgotten)) return std::nullopt;
+  if (!answer && (answer.status().code() == Code::not_found || answer.status().code() == Code::forgotten))
+    return std::nullopt;
   return expect(std::move(answer));
 }
 
@@ -122,6 +124,24 @@ TaskInfo Daemon::task(std::string_view name) {
     info.schema = std::move(*loaded);
   }
   return info;
+}
+
+void Daemon::refuse_if_draining() {
+  v1::Request request;
+  request.mutable_status();
+  if (ask(request).status().draining()) {
+    throw Failure(Exit::refused_now,
+                  "the daemon is ending and takes no new tasks: try again when it has been started again");
+  }
+}
+
+TaskNumber Daemon::accepted(const Future<std::string>& future) {
+  while (true) {
+    auto number = control().number(future, kLookAgain);
+    if (number) return *number;
+    if (number.status().code() != Code::unavailable) return expect(std::move(number));
+    refuse_if_draining();
+  }
 }
 
 void Daemon::remember(TaskNumber number) {

@@ -52,8 +52,8 @@ class Daemon {
   /// Asks until all pages are there or `limit` tasks.
   std::vector<v1::TaskRecord> list(const v1::Selector& selector, bool detail, std::size_t limit = 0);
   std::optional<v1::TaskRecord> record(TaskNumber number);
-  /// Calls `page` with each page of records until it says false. A page may be empty with more to come; not at all called
-  /// if the daemon knows none of the numbers asked for.
+  /// Calls `page` with each page of records until it says false. A page may be empty with more to come; not at all
+  /// called if the daemon knows none of the numbers asked for.
   template <class F>
   void pages(const v1::Selector& selector, bool detail, bool newest_first, F page) {
     v1::Request request;
@@ -72,6 +72,11 @@ class Daemon {
 
   /// Failure(input_refused): no such task; names the nearest.
   TaskInfo task(std::string_view name);
+
+  /// Failure(refused_now): the daemon ends and takes no new tasks. A full one only takes its time.
+  void refuse_if_draining();
+  /// The number of a task that was just submitted, as soon as the daemon has accepted it.
+  TaskNumber accepted(const Future<std::string>& future);
 
   /// The task submitted last from here, for the selector `last`.
   void remember(TaskNumber number);

@@ -17,6 +17,7 @@ constexpr std::size_t kHeldBytes = 256U << 20;
 constexpr std::size_t kFlushBytes = 64U << 10;
 constexpr int kSubmitsInARow = 256;  ///< before completions are looked at again
 constexpr auto kPatience = 100ms;    ///< for room in the daemon, before other things are looked at again
+constexpr int kAskWhy = 10;          ///< refusals in a row
 constexpr auto kTick = 100ms;
 constexpr auto kBriefly = 3s;  ///< running tasks may end by themselves after an interrupt
 constexpr auto kGrace = 2s;    ///< then they are told to stop
@@ -128,8 +129,10 @@ bool MapRun::submit_line(std::string line) {
     item.input_bytes = bytes->size();
     try {
       item.future = context_.daemon.executor().submit(info_.name, std::move(*bytes), settings_.options);
+      refusals_ = 0;
     } catch (const QueueFull&) {
       held_ = std::move(line);
+      if (++refusals_ % kAskWhy == 0) context_.daemon.refuse_if_draining();
       return false;
     }
   }

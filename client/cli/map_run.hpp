@@ -78,6 +78,7 @@ class MapRun {
   std::shared_ptr<Word> word_ = std::make_shared<Word>();
   std::unique_ptr<LineReader> reader_;
   std::optional<std::string> held_;                ///< a line that the daemon had no room for
+  int refusals_ = 0;                               ///< in a row
   std::unordered_map<std::uint64_t, Item> items_;  ///< read and not printed
   std::uint64_t next_index_ = 0, next_printed_ = 0;
   std::uint64_t in_flight_ = 0;

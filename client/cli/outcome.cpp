@@ -60,6 +60,7 @@ Exit exit_of(const Outcome& outcome) {
     default:
       break;
   }
+  if (outcome.error.kind() == v1::ERROR_KIND_REJECTED && !outcome.error.permanent()) return Exit::refused_now;
   const bool refused = outcome.error.kind() == v1::ERROR_KIND_REJECTED ||
                        (outcome.error.kind() == v1::ERROR_KIND_TOO_LARGE && outcome.attempts == 0);
   return refused ? Exit::input_refused : Exit::task_failed;

@@ -2,13 +2,11 @@
 
 namespace futured::cli {
 
-using namespace std::chrono_literals;
-
 Submitted submit_one(Context& context, TaskInfo info, const std::string& input, const TaskOptions& options) {
   Submitted out;
   out.info = std::move(info);
   out.future = context.daemon.executor().submit(out.info.name, input, options);
-  out.number = expect(context.daemon.control().number(out.future, 60s));
+  out.number = context.daemon.accepted(out.future);
   context.daemon.remember(out.number);
   // The workers of a private daemon are just coming up.
   const std::string remark = context.args.has("embedded") ? "" : context.daemon.control().warning(out.future);

@@ -4,6 +4,7 @@
 file(REMOVE_RECURSE "${BINARY}")
 set(prefix "${BINARY}/prefix")
 file(COPY "${SOURCE}/worker/include/futured/plugin.h" "${SOURCE}/worker/include/futured/plugin.hpp"
+     "${SOURCE}/worker/include/futured/plugin_call.hpp"
      DESTINATION "${prefix}/include/futured")
 file(COPY "${SOURCE}/worker/cmake/FuturedPlugin.cmake" "${SOURCE}/worker/cmake/embed_schema.cmake"
      "${SOURCE}/worker/cmake/futured_plugin.map" DESTINATION "${prefix}/lib/cmake/futured")

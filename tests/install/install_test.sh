@@ -45,7 +45,7 @@ expect "a program with futured::client" "HELLO hello" "$("$room/build/greet")"
 expect "fut, as installed" "hello" "$("$prefix/bin/fut" run echo hello)"
 
 # The same program without cmake.
-flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --static --cflags --libs futured)
+flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs futured)
 # shellcheck disable=SC2086  # a list of words
 "$cxx" -std=c++20 "$consumer/greet.cpp" -o "$room/greet" $flags
 expect "a program with pkg-config" "HELLO hello" "$("$room/greet")"

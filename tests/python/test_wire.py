@@ -99,14 +99,16 @@ class Worker(Process):
     def __init__(self, folder, endpoint, pool, threads=1, prefetch=1):
         self.spool = os.path.join(folder, f"spool.{pool}")
         super().__init__(f"worker{next(self.names)}.{pool}", [
-            sys.executable, os.path.join(HERE, "futured_worker.py"), "--endpoint", endpoint, "--pool", pool,
+            sys.executable, "-X", "faulthandler", os.path.join(HERE, "futured_worker.py"), "--endpoint", endpoint, "--pool", pool,
             "--threads", str(threads), "--prefetch", str(prefetch), "--spool", self.spool], folder, pipe=True)
 
     def ready(self):
         readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if readable else b""
         if not line.startswith(b"ready "):
-            raise AssertionError(f"the worker says {line!r}: {self.log()}")
+            self.signal(signal.SIGABRT)  # it says where it stands
+            self.wait()
+            raise AssertionError(f"the worker says {line!r}, status {self.process.poll()}: {self.log()}")
         return int(line.split()[1])
 
     def started_calls(self):
@@ -193,7 +195,7 @@ class WireTest(unittest.TestCase):
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
-        self.assertIsNone(self.daemon.process.poll(), "the daemon has ended")
+        self.assertIsNone(self.daemon.process.poll(), f"the daemon has ended:\n{self.daemon.log()[-4000:]}")
 
     def client(self, endpoint=None, **options):
         client = Client(endpoint or self.endpoint, connect_timeout=PATIENCE, **options)

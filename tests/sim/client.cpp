@@ -166,6 +166,7 @@ void Client::submit_wanted() {
     session_.submit(spec_, input, !spec_->detached);
     if (spec_->detached) world_.oracle().unresolvable(*next_);
     keys_.push_back(*next_);
+    if (going_) went_away();
     next_.reset();
     --wanted_;
   }
@@ -213,10 +214,12 @@ void Client::attach_some() {
     if (t.number == 0 || t.epoch != world_.daemon().epoch()) continue;
     client::order::AttachItem item;
     const scheduler::TaskSlot slot = world_.daemon().core().tasks().find(t.number);
-    if (slot != scheduler::kNoSlot && r.chance(0.5)) {
+    if (slot != scheduler::kNoSlot && (r.chance(0.5) || world_.mixture().restart != 0)) {
       item.id = daemon::raw_id(world_.daemon().core().id(slot));
+    } else if (world_.mixture().restart == 0) {
+      item.number = t.number;  // the next daemon would take it for another task
     } else {
-      item.number = t.number;
+      continue;
     }
     a.tasks.push_back(item);
     keys.push_back(key);
@@ -228,6 +231,7 @@ void Client::attach_some() {
 }
 
 void Client::went_away() {
+  going_ = true;
   for (const Oracle::Key k : keys_) {
     Oracle::Task& t = world_.oracle().task(k);
     if (t.spec.cancel_on_disconnect) t.client_went = true;
@@ -262,6 +266,7 @@ void Client::lost(ConnectionId connection) {
   connection_ = 0;
   lost_at_ = world_.now();
   went_away();
+  going_ = false;
   session_.on_lost(world_.now());
   act();
 }
@@ -281,8 +286,6 @@ void Client::on_outcomes(const msg::Outcomes& m) {
     handles.push_back(item.handle);
     sizes.push_back(item.payload.size());
   }
-  if (m.first_delivery < next_delivery_) world_.oracle().saw(Seen::outcomes_repeated);
-  next_delivery_ = m.first_delivery + m.items.size();
   std::vector<std::uint32_t> fresh;
   const Status s = session_.on_outcomes(m.first_delivery, handles, sizes, world_.now(), fresh);
   if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());

@@ -26,6 +26,8 @@ class Client final : public Peer {
   void attach_some();
   void die();
   void leave();
+  /// From now on the daemon may see it gone, whether it knows that itself or not.
+  void went_away();
 
   bool alive() const { return alive_; }
   ConnectionId connection() const { return connection_; }
@@ -39,7 +41,6 @@ class Client final : public Peer {
   void arm();
   void on_outcomes(const msg::Outcomes& m);
   void resolve_lost(const std::vector<client::Handle>& lost);
-  void went_away();
   void over();
   scheduler::Spec draw_spec();
   Behaviour draw_behaviour();
@@ -56,6 +57,7 @@ class Client final : public Peer {
   std::string instance_;
   std::uint32_t wanted_ = 0;
   std::shared_ptr<scheduler::Spec> spec_;  ///< of the next tasks
+  bool going_ = false;  ///< its connection breaks
   std::optional<Oracle::Key> next_;        ///< drawn, waits for room
   std::vector<Oracle::Key> keys_;          ///< by seq
   std::map<client::Handle, Oracle::Key> attached_;
@@ -66,7 +68,6 @@ class Client final : public Peer {
   };
   std::map<std::uint64_t, Asked> cancels_;
   std::map<std::uint64_t, std::vector<client::Handle>> attaches_;
-  std::uint64_t next_delivery_ = 0;
   Time armed_ = scheduler::kNever;
 };
 

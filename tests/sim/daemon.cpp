@@ -13,7 +13,7 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): this file s
 namespace {
 
 constexpr Time kLastWords = 20 * kMs;
-constexpr std::uint64_t kCheckEvery = 32;  // turns
+constexpr std::uint64_t kCheckEvery = 10;  // turns
 
 Limits limits_of(const Mixture& m) {
   Limits l;
@@ -320,7 +320,7 @@ void Daemon::gone(ConnectionId connection, bool on_purpose) {
 
 void Daemon::worker_exited(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal) {
   dead_spawns_.push_back(spawn);
-  exits_.push_back({world_.now() + kLastWords, spawn, in_progress, signal});
+  exits_.push_back({world_.now() + world_.random().skewed(0, kLastWords), spawn, in_progress, signal});
   arm(world_.now());
 }
 
@@ -445,10 +445,16 @@ void Daemon::carry_out() {
   }
   for (const SessionId id : actions_.ended_sessions) {
     left_.erase(id);
+    next_deliveries_.erase(id);
     std::erase_if(first_dispatches_, [id](const auto& entry) { return std::get<0>(entry.first) == id; });
   }
   for (const Outcome& o : actions_.outcomes) {
     const Session* s = core_.session(o.session);
+    if (std::uint64_t& next = next_deliveries_[o.session]; o.delivery < next) {
+      oracle.saw(Seen::outcomes_repeated);
+    } else {
+      next = o.delivery + 1;
+    }
     if (s->sent_bytes > s->credit_bytes) oracle.saw(Seen::result_above_credit);
   }
   if (world_.mixture().codec) {
@@ -516,7 +522,7 @@ void Daemon::carry_out_natively() {
       if (o.delivery != m.first_delivery + m.items.size()) throw Violation("deliveries are not in order");
       const TaskRecord& t = core_.tasks()[o.task];
       const SideRecord* side = core_.tasks().side_if(o.task);
-      const bool failure = side != nullptr && side->failure != nullptr;if (failure) fprintf(stderr, "%s\n", side->failure->message.c_str());
+      const bool failure = side != nullptr && side->failure != nullptr;
       m.items.push_back({o.handle, state_of(t.phase), failure ? side->failure->kind : ErrorKind::none, t.attempt,
                          t.payload});
     }

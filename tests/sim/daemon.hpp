@@ -79,6 +79,7 @@ class Daemon {
   std::vector<Exit> exits_;
   std::vector<std::uint64_t> dead_spawns_;
   std::set<scheduler::SessionId> left_;  ///< on purpose
+  std::map<scheduler::SessionId, std::uint64_t> next_deliveries_;
   scheduler::SessionId sessions_seen_ = 0;
   Time armed_ = scheduler::kNever;
   std::uint64_t turns_ = 0;

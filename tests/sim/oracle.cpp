@@ -104,18 +104,19 @@ void Oracle::execution_began(Key key, const AttemptToken& token, std::uint64_t p
   Task& t = tasks_[key];
   ++t.executions;
   if (!certain) t.unsure = true;
+  if (given_up_[process]) return;  // what it does is nobody's any more
   const auto id = std::make_pair(token.epoch, token.task);
   if (const auto at = executing_.find(id); at != executing_.end() && !given_up_[at->second.second]) {
     violated(key, "attempt " + std::to_string(token.attempt) + " began while attempt " +
                       std::to_string(at->second.first.attempt) + " was running");
   }
-  if (std::uint32_t& last = last_attempt_[id]; token.attempt <= last && !given_up_[process]) {
+  if (std::uint32_t& last = last_attempt_[id]; token.attempt <= last) {
     violated(key, "attempt " + std::to_string(token.attempt) + " began after attempt " + std::to_string(last));
   } else {
     last = std::max(last, token.attempt);
   }
   executing_[id] = {token, process};
-  if (t.cancel_granted && t.epoch == token.epoch && t.number == token.task && !given_up_[process]) {
+  if (t.cancel_granted && t.epoch == token.epoch && t.number == token.task) {
     violated(key, "it began after its client was told that it is cancelled");
   }
 }

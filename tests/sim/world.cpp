@@ -22,14 +22,14 @@ Mixture Mixture::of(Random& r) {
   m.clients = static_cast<std::uint32_t>(r.between(1, 3));
   m.workers = static_cast<std::uint32_t>(r.between(1, 4));
   m.by_hand = r.chance(0.25) ? static_cast<std::uint32_t>(r.between(1, 2)) : 0;
-  m.tasks = static_cast<std::uint32_t>(r.between(5, 25));
+  m.tasks = static_cast<std::uint32_t>(r.skewed(5, 60));
   m.threads = static_cast<std::uint32_t>(r.skewed(1, 4));
   m.async_slots = static_cast<std::uint32_t>(r.skewed(1, 8));
   m.second_pool = r.chance(0.2);
   m.delay = r.skewed(kMs / 20, 4 * kMs);
   m.turn = r.skewed(0, kMs);
   m.faults_until = r.between(50, 400) * kMs;
-  m.session_resume = r.chance(0.2) ? r.between(20, 500) * kMs : 60'000 * kMs;
+  m.session_resume = r.chance(0.2) ? r.skewed(1, 300) * kMs : 60'000 * kMs;
   m.worker_return = r.chance(0.5) ? r.between(1, 100) * kMs : 5'000 * kMs;
   m.limit_tasks = r.chance(0.2) ? static_cast<std::uint64_t>(r.between(2, 20)) : 1'000'000;
   m.window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
@@ -217,7 +217,10 @@ void World::nemesis(Time mean, void (World::*what)()) {
 }
 
 void World::break_some_client() {
-  if (Client* c = some_client(); c != nullptr && c->connection() != 0) break_connection(c->connection());
+  if (Client* c = some_client(); c != nullptr && c->connection() != 0) {
+    c->went_away();
+    break_connection(c->connection());
+  }
 }
 void World::break_some_worker() {
   if (Worker* w = some_worker(); w != nullptr && w->connection() != 0) break_connection(w->connection());
@@ -322,6 +325,7 @@ void World::run() {
   nemesis(m.attach, &World::attach_some);
   nemesis(m.cancel_number, &World::cancel_some_number);
   nemesis(m.restart, &World::restart);
+  at(m.faults_until, [this] { kept_ = daemon_->kept(); });
   run_until_quiet("after the faults have stopped");
 
   for (const auto& c : clients_) {
@@ -329,12 +333,11 @@ void World::run() {
   }
   oracle_.check_all_resolved();
   daemon_->check();
-  const std::size_t kept = daemon_->kept();
   for (const auto& c : clients_) c->leave();
   run_until_quiet("after everybody has left");
   daemon_->check();
   daemon_->check_empty();
-  oracle_.saw(Seen::kept_and_expired, kept);
+  oracle_.saw(Seen::kept_and_expired, kept_);
 }
 
 }  // namespace futured::sim

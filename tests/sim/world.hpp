@@ -136,6 +136,7 @@ class World {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::uint32_t wanted_[2] = {0, 0};  // worker processes of our own, by pool
   std::uint64_t next_spawn_ = 1;
+  std::size_t kept_ = 0;
 };
 
 }  // namespace futured::sim

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # readme_test.sh README BIN_DIR PLUGIN_DIR: the README shows nothing that does not work.
 # A code block after the comment "<!-- same as FILE -->" must be that file, word for word. In a block after "<!-- run -->" each
-# line "$ COMMAND" is run beside a daemon, and must print the lines that follow it.
+# line "$ COMMAND" is run beside a daemon, and must print the lines that follow it to its standard output.
 set -euo pipefail
 readme=$1 bin=$2 plugins=$3
 tree=$(dirname "$readme")
@@ -30,7 +30,7 @@ mode='' block='' command='' inside=0
 flush_command() {
   [ -n "$command" ] || return 0
   local seen
-  seen=$(cd "$room" && timeout 30 bash -c "$command" 2>&1 </dev/null) || true
+  seen=$(cd "$room" && timeout 30 bash -c "$command" 2>/dev/null </dev/null) || true
   check "\$ $command" "${block%$'\n'}" "$seen"
   command='' block=''
 }

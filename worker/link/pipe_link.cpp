@@ -27,18 +27,22 @@ class PipeLink final : public Link {
 
   bool receive(std::vector<Frames>& into, std::size_t most) override {
     if (end_ == nullptr) return false;
-    bool open = true;
-    if (next_ == received_.size()) {
-      received_.clear();
-      next_ = 0;
-      open = end_->receive(received_);
+    // Until there is nothing: a wake-up tells of all that came before it, also of the end.
+    for (look_again_ = false; most > 0; --most) {
+      if (next_ == received_.size()) {
+        received_.clear();
+        next_ = 0;
+        const bool open = end_->receive(received_);
+        if (received_.empty()) return open;
+      }
+      into.push_back(std::move(received_[next_++]));
     }
-    for (; most > 0 && next_ < received_.size(); --most) into.push_back(std::move(received_[next_++]));
-    return open;
+    look_again_ = true;
+    return true;
   }
 
   void wait(Wakeup& wakeup, Time timeout) override {
-    if (next_ < received_.size()) timeout = 0;
+    if (look_again_) timeout = 0;
     pollfd fd{wakeup.fd(), POLLIN, 0};
     timespec t{};
     if (timeout != kNever) t = {timeout / 1'000'000'000, timeout % 1'000'000'000};
@@ -50,6 +54,7 @@ class PipeLink final : public Link {
     end_.reset();
     received_.clear();
     next_ = 0;
+    look_again_ = false;
   }
 
  private:
@@ -58,6 +63,7 @@ class PipeLink final : public Link {
   std::unique_ptr<wire::Pipe::End> end_;
   std::vector<Frames> received_;
   std::size_t next_ = 0;
+  bool look_again_ = false;
 };
 
 }  // namespace
