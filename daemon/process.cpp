@@ -144,7 +144,9 @@ Claim::~Claim() { ::close(fd_); }
 
 namespace {
 
-constexpr std::string_view kRuntimePrefix = "futured-";
+constexpr std::string_view kRuntimePrefix = "futured-daemon-";
+constexpr std::size_t kRuntimeRandom = 6;  // letters that mkdtemp() fills in
+constexpr std::string_view kRuntimeLock = "/daemon.lock";
 constexpr std::size_t kLongestRuntimeBase = 60;  // leaves room for a socket's name below the limit of 107 bytes
 constexpr std::int64_t kSweepAfterSeconds = 10;  // one that is just being made has no lock yet
 
@@ -152,11 +154,13 @@ void sweep_runtime_dirs(const std::string& base) {
   std::error_code error;
   for (std::filesystem::directory_iterator it(base, error), end; !error && it != end; it.increment(error)) {
     const std::string path = it->path().string();
-    if (it->path().filename().string().rfind(kRuntimePrefix, 0) != 0) continue;
+    // What is removed with everything in it must be unmistakable: name, owner, age and lock file.
+    const std::string name = it->path().filename().string();
+    if (name.rfind(kRuntimePrefix, 0) != 0 || name.size() != kRuntimePrefix.size() + kRuntimeRandom) continue;
     struct stat s {};
     if (lstat(path.c_str(), &s) != 0 || !S_ISDIR(s.st_mode) || s.st_uid != geteuid()) continue;
     if (std::time(nullptr) - s.st_mtime < kSweepAfterSeconds) continue;
-    const int fd = ::open((path + "/lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    const int fd = ::open((path + std::string(kRuntimeLock)).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) continue;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
       std::error_code ignored;
@@ -185,14 +189,14 @@ Result<std::unique_ptr<RuntimeDir>> RuntimeDir::make() {
       continue;
     }
     sweep_runtime_dirs(base);
-    std::string path = base + "/" + std::string(kRuntimePrefix) + "XXXXXX";
+    std::string path = base + "/" + std::string(kRuntimePrefix) + std::string(kRuntimeRandom, 'X');
     if (mkdtemp(path.data()) == nullptr) {
       why = "cannot make " + path + ": " + error_text(errno);
       continue;
     }
     auto dir = std::unique_ptr<RuntimeDir>(new RuntimeDir);
     dir->path_ = path;
-    auto claim = Claim::take(path + "/lock", path);
+    auto claim = Claim::take(path + std::string(kRuntimeLock), path);
     if (!claim) return claim.status();
     dir->claim_ = std::move(*claim);
     return dir;

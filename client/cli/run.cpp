@@ -1,11 +1,24 @@
 #include "client/cli/run.hpp"
 
 namespace futured::cli {
+namespace {
+
+constexpr auto kLookAgain = std::chrono::milliseconds(500);
+
+}  // namespace
 
 Submitted submit_one(Context& context, TaskInfo info, const std::string& input, const TaskOptions& options) {
   Submitted out;
   out.info = std::move(info);
-  out.future = context.daemon.executor().submit(out.info.name, input, options);
+  TaskOptions patient = options;
+  patient.on_full(OnFull::block, kLookAgain);
+  while (!out.future.valid()) {
+    try {
+      out.future = context.daemon.executor().submit(out.info.name, input, patient);
+    } catch (const QueueFull&) {  // there will be room again, unless the daemon is ending
+      context.daemon.refuse_if_draining();
+    }
+  }
   out.number = context.daemon.accepted(out.future);
   context.daemon.remember(out.number);
   // The workers of a private daemon are just coming up.

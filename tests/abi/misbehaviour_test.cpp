@@ -44,10 +44,10 @@ int in_child(const std::function<void()>& act, std::chrono::milliseconds limit) 
   }
   return status;
 }
-int loading(const std::string& name, std::chrono::milliseconds limit = 20s) {
+int loading(const std::string& name, std::chrono::milliseconds limit = 60s) {
   return in_child([&name] { const PluginHarness plugin(broken(name)); }, limit);
 }
-int running(const std::string& task, const std::string& input = "", std::chrono::milliseconds limit = 20s) {
+int running(const std::string& task, const std::string& input = "", std::chrono::milliseconds limit = 60s) {
   return in_child([&] { PluginHarness(file("bad")).run(task, input); }, limit);
 }
 

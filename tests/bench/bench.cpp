@@ -1,8 +1,7 @@
 #include "tests/bench/bench.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,22 +44,6 @@ std::string show_target(const Figure& f) {
   const std::string sign = f.more_is_better ? ">= " : "<= ";
   return sign + (f.target_ratio != 0 ? show(f.target_ratio) + " x" : show(f.target)) +
          (f.meets_target() ? " met" : " MISSED");
-}
-
-pid_t spawn(const std::vector<std::string>& command, int out) {
-  std::vector<char*> argv;
-  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  const pid_t pid = ::fork();
-  if (pid < 0) throw Failure("cannot start " + command[0]);
-  if (pid == 0) {
-    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::dup2(out, 1);
-    ::dup2(out, 2);
-    ::execvp(argv[0], argv.data());
-    ::_exit(127);
-  }
-  return pid;
 }
 
 }  // namespace
@@ -106,84 +89,35 @@ bool Report::write_json(const fs::path& path) const {
   return static_cast<bool>(out.flush());
 }
 
-Scratch::Scratch() {
-  std::string pattern = (fs::temp_directory_path() / "futured-bench-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw Failure("cannot make a folder like " + pattern);
-  path_ = pattern;
-}
-
-Scratch::~Scratch() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 std::string sibling(const std::string& name) {
   return (fs::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 
-// This program is build/tests/bin/futured-bench.
-fs::path program_dir() { return fs::path(sibling("")).parent_path().parent_path().parent_path() / "bin"; }
-fs::path plugin_dir() { return program_dir().parent_path() / "plugins"; }
-
-Child::Child(const std::vector<std::string>& command, const fs::path& log) {
-  const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (out < 0) throw Failure("cannot write " + log.string());
-  pid_ = spawn(command, out);
-  ::close(out);
-}
-
-Child::~Child() {
-  if (!running()) return;
-  ::kill(pid_, SIGTERM);
-  for (const auto start = Clock::now(); seconds_since(start) < 10;) {
-    if (!running()) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
-}
-
-bool Child::running() {
-  if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) != 0) pid_ = -1;
-  return pid_ > 0;
-}
-
-namespace {
-
-std::vector<std::string> daemon_command(const std::string& endpoint, const std::vector<std::string>& options) {
-  std::vector<std::string> command = {(program_dir() / "futured").string(),
-                                      "--listen",
-                                      endpoint,
-                                      "--store",
-                                      "memory",
-                                      "--plugin-dir",
-                                      plugin_dir().string(),
-                                      "--log-level",
-                                      "warning"};
-  command.insert(command.end(), options.begin(), options.end());
-  return command;
-}
-
-}  // namespace
-
-DaemonProcess::DaemonProcess(const std::vector<std::string>& options)
-    : endpoint_("ipc://" + (scratch_.path() / "futured.sock").string()),
-      child_(daemon_command(endpoint_, options), scratch_.path() / "log") {
-  for (const auto start = Clock::now(); !fs::exists(scratch_.path() / "futured.sock");) {
-    if (!child_.running() || seconds_since(start) > 20) {
-      std::stringstream log;
-      log << std::ifstream(scratch_.path() / "log").rdbuf();
-      throw Failure("futured did not start: " + log.str());
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+void find_programs() {
+  // This program is build/tests/bin/futured-bench.
+  const fs::path build = fs::path(sibling("")).parent_path().parent_path().parent_path();
+  ::setenv("FUTURED_BIN_DIR", (build / "bin").c_str(), 1);
+  ::setenv("FUTURED_PLUGIN_DIR", (build / "plugins").c_str(), 1);
 }
 
 std::string run(const std::vector<std::string>& command) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Failure("cannot make a pipe");
-  const pid_t pid = spawn(command, ends[1]);
+  std::vector<char*> argv;
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawn_file_actions_adddup2(&files, ends[1], 1);
+  ::posix_spawn_file_actions_adddup2(&files, ends[1], 2);
+  pid_t pid = -1;
+  const int error = ::posix_spawnp(&pid, argv[0], &files, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&files);
   ::close(ends[1]);
+  if (error != 0) {
+    ::close(ends[0]);
+    throw Failure("cannot start " + command[0]);
+  }
   std::string text;
   char buffer[65536];
   for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)

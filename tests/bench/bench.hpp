@@ -1,8 +1,7 @@
-// What the benchmarks share: statistics, the table, the JSON file, and the processes they drive.
+// What the benchmarks share: statistics, the table, the JSON file, and programs run to their end.
+// The daemon they drive is that of tests/support/daemon_process.hpp.
 // Single-threaded. A benchmark that cannot run throws Failure: its row then says why, and the run fails.
 #pragma once
-
-#include <sys/types.h>
 
 #include <chrono>
 #include <filesystem>
@@ -59,50 +58,10 @@ class Report {
   bool head_printed_ = false;
 };
 
-/// An empty folder for sockets, removed at the end.
-class Scratch {
- public:
-  Scratch();
-  ~Scratch();
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// The folder of the programs under test (build/bin) and of the plugins (build/plugins), found from this program.
-std::filesystem::path program_dir();
-std::filesystem::path plugin_dir();
+/// Tells the test support where the programs under test are (build/bin, build/plugins), from where this one is.
+void find_programs();
 /// A program beside this one.
 std::string sibling(const std::string& name);
-
-/// A child process, stopped (SIGTERM, after 10 s SIGKILL) and awaited at the end. Its output goes to `log`.
-class Child {
- public:
-  Child(const std::vector<std::string>& command, const std::filesystem::path& log);
-  ~Child();
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  bool running();
-
- private:
-  pid_t pid_ = -1;
-};
-
-/// The program futured with its own socket, its store in memory, and this machine's plugins.
-class DaemonProcess {
- public:
-  /// `options` are more words of its command line: {"--processes", "2"}.
-  explicit DaemonProcess(const std::vector<std::string>& options);
-  const std::string& endpoint() const { return endpoint_; }
-
- private:
-  Scratch scratch_;
-  std::string endpoint_;
-  Child child_;
-};
 
 /// Runs a program to its end and returns what it printed. Throws Failure unless it exits with 0.
 std::string run(const std::vector<std::string>& command);

@@ -8,6 +8,7 @@
 #include "client/demo/page_server.hpp"
 #include "fetch/fetch.pb.h"
 #include "tests/bench/benches.hpp"
+#include "tests/support/daemon_process.hpp"
 
 namespace futured::bench {
 namespace {
@@ -38,7 +39,7 @@ double fetch(Executor& executor, const PageServer& server, std::size_t pages) {
   return seconds_since(start);
 }
 
-double curl(const Scratch& scratch, const PageServer& server, std::size_t pages) {
+double curl(const test::TempDir& scratch, const PageServer& server, std::size_t pages) {
   const auto config = scratch.path() / "urls";
   std::ofstream out(config);
   for (std::size_t i = 0; i < pages; ++i) out << "url = " << server.url(i) << "\noutput = /dev/null\n";
@@ -69,9 +70,10 @@ void downloads(Report& report) {
   many.unit = "s";
   many.floor_name = "curl -Z --parallel-max 300";
 
-  const Scratch scratch;
+  const test::TempDir scratch;
   for (const int slots : {kCurlParallel, 2000}) {
-    const DaemonProcess daemon({"--processes", "1", "--async-slots", std::to_string(slots)});
+    const test::DaemonProcess daemon(
+        {"--log-level", "warning", "--processes", "1", "--async-slots", std::to_string(slots)});
     auto executor = Executor::connect(daemon.endpoint());
     fetch(executor, *server, 1);
     std::vector<double> runs, floor;

@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     }
   }
   futured::raise_file_limit();
+  futured::bench::find_programs();
   futured::bench::Report report;
   for (const Bench& b : kBenches) {
     if (!names.empty() && std::find(names.begin(), names.end(), b.name) == names.end()) continue;

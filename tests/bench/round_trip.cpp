@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tests/bench/benches.hpp"
+#include "tests/support/daemon_process.hpp"
 
 namespace futured::bench {
 namespace {
@@ -35,8 +36,8 @@ Round ours(Executor& executor) {
 }  // namespace
 
 void round_trip(Report& report) {
-  const Scratch scratch;
-  const DaemonProcess daemon({"--processes", "1"});
+  const test::TempDir scratch;
+  const test::DaemonProcess daemon({"--log-level", "warning", "--processes", "1"});
   auto executor = Executor::connect(daemon.endpoint());
   std::vector<double> p50, p99, floor50, floor99;
   // In pairs, so that what else the machine does falls on both.

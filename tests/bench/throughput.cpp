@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/bench/benches.hpp"
+#include "tests/support/daemon_process.hpp"
 
 namespace futured::bench {
 namespace {
@@ -62,7 +63,7 @@ double many(Executor& executor, std::size_t count) {
   return rate;
 }
 
-double floor_of(const Scratch& scratch, int batch) {
+double floor_of(const test::TempDir& scratch, int batch) {
   const auto program = sibling("zmq-floor");
   std::vector<double> runs;
   for (int i = 0; i < 3; ++i) {
@@ -75,10 +76,10 @@ double floor_of(const Scratch& scratch, int batch) {
 }  // namespace
 
 void throughput(Report& report) {
-  const Scratch scratch;
+  const test::TempDir scratch;
   std::vector<double> submits, batches;
   {
-    const DaemonProcess daemon({"--processes", "2"});
+    const test::DaemonProcess daemon({"--log-level", "warning", "--processes", "2"});
     auto executor = Executor::connect(daemon.endpoint());
     one_by_one(executor, kWarmUp);
     for (int i = 0; i < kRuns; ++i) {

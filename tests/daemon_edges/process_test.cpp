@@ -104,14 +104,20 @@ TEST_CASE("a private folder vanishes with its owner; that of a killed daemon wit
   }
   CHECK_FALSE(std::filesystem::exists(path));
 
-  const std::string left = folder / "futured/futured-dead";
-  std::filesystem::create_directories(left);
-  write_file(left + "/lock", "1\n");
+  const std::string left = folder / "futured/futured-daemon-abcdef";
+  const std::string stranger = folder / "futured/futured-daemon-notes";
+  const std::string unlocked = folder / "futured/futured-daemon-ghijkl";
   const utimbuf old{1, 1};
-  utime(left.c_str(), &old);
+  for (const std::string& dir : {left, stranger, unlocked}) {
+    std::filesystem::create_directories(dir);
+    if (dir != unlocked) write_file(dir + "/daemon.lock", "1\n");
+    utime(dir.c_str(), &old);
+  }
   auto alive = RuntimeDir::make();
   REQUIRE(alive);
   CHECK_FALSE(std::filesystem::exists(left));
+  CHECK(std::filesystem::exists(stranger));
+  CHECK(std::filesystem::exists(unlocked));
   utime((*alive)->path().c_str(), &old);
   auto next = RuntimeDir::make();
   CHECK(std::filesystem::exists((*alive)->path()));

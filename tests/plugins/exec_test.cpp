@@ -62,7 +62,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 /// Waits until the process is gone; a zombie that nobody of ours reaps counts as gone.
 bool gone(pid_t pid) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 12000; ++i) {
     if (kill(pid, 0) != 0) return true;
     std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
     std::string text{std::istreambuf_iterator<char>(stat), {}};
@@ -82,7 +82,7 @@ CallOptions live(std::uint64_t room = UINT64_MAX) {
 
 /// Waits for a line of live output: the command is where the test wants it.
 void wait_output(const Running& call, const std::string& text) {
-  for (int i = 0; i < 4000 && !has(call.output(1), text); ++i) std::this_thread::sleep_for(5ms);
+  for (int i = 0; i < 12000 && !has(call.output(1), text); ++i) std::this_thread::sleep_for(5ms);
   REQUIRE(has(call.output(1), text));
 }
 
@@ -294,7 +294,7 @@ TEST_CASE("cancel ends the command and its children") {
   CHECK(outcome.signal == SIGTERM);
   CHECK(has(outcome.message, "was cancelled"));
   CHECK(gone(child));
-  CHECK(Clock::now() - begin < 15s);
+  CHECK(Clock::now() - begin < 40s);
   CHECK(call.endings() == 1);
 }
 
@@ -323,7 +323,7 @@ TEST_CASE("a command that ignores TERM is killed after the grace, its children t
   const Outcome outcome = call.wait();
   CHECK(outcome.signal == SIGKILL);
   CHECK(Clock::now() - begin >= 450ms);
-  CHECK(Clock::now() - begin < 15s);
+  CHECK(Clock::now() - begin < 40s);
   CHECK(gone(child));
 }
 
@@ -338,7 +338,7 @@ TEST_CASE("a child left behind with the output open does not hold the call up, a
   const auto begin = Clock::now();
   const Outcome outcome = run(shell("sleep 1000 & echo $!"));
   CHECK(outcome.ok);
-  CHECK(Clock::now() - begin < 15s);
+  CHECK(Clock::now() - begin < 40s);
   CHECK(gone(std::stoi(reply_of(outcome).stdout())));
 }
 
@@ -352,7 +352,7 @@ TEST_CASE("a child that left the group and floods the output does not hold the c
   const auto begin = Clock::now();
   const Outcome outcome = run(shell("setsid sh -c 'echo $$ >&2; exec yes' & sleep 0.1"));
   CHECK(outcome.ok);
-  CHECK(Clock::now() - begin < 15s);
+  CHECK(Clock::now() - begin < 40s);
   const pid_t flood = std::stoi(reply_of(outcome).stderr());
   CHECK(gone(flood));  // by SIGPIPE
 }

@@ -87,7 +87,7 @@ int dead_port() {
 const std::vector<std::string> lanes = {"fetch", "fetch.sync"};
 
 bool eventually(const std::function<bool()>& is) {
-  const auto until = Clock::now() + 20s;
+  const auto until = Clock::now() + 60s;
   while (!is() && Clock::now() < until) std::this_thread::sleep_for(1ms);
   return is();
 }
@@ -300,7 +300,7 @@ TEST_CASE("a silent server is given up at the task's deadline") {
       CHECK(has(outcome.message, "gave up waiting"));
       CHECK(has(outcome.message, server.url(path)));
       CHECK(Clock::now() - begin >= 290ms);
-      CHECK(Clock::now() - begin < 15s);
+      CHECK(Clock::now() - begin < 40s);
     }
   }
 }

@@ -75,7 +75,7 @@ TEST_CASE("ten thousand sleeps need the time of one") {
   std::vector<Running> calls;
   for (int i = 0; i < 10'000; ++i) calls.push_back(plugin.start("sleep", sleep_request(0.3)));
   for (const Running& call : calls) CHECK(call.wait().ok);
-  CHECK(std::chrono::steady_clock::now() - begin < 15s);
+  CHECK(std::chrono::steady_clock::now() - begin < 40s);
 }
 
 TEST_CASE("a shorter sleep overtakes a longer one") {
@@ -97,7 +97,7 @@ TEST_CASE("a cancelled sleep ends at once, and exactly once") {
     call.wait();
     CHECK(call.endings() == 1);
   }
-  CHECK(std::chrono::steady_clock::now() - begin < 15s);
+  CHECK(std::chrono::steady_clock::now() - begin < 40s);
   CHECK(calls[0].wait().message.find("cancelled") != std::string::npos);
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("primes stops soon after it is cancelled and tells how far it is") {
   const auto begin = std::chrono::steady_clock::now();
   call.cancel();
   CHECK_FALSE(call.wait().ok);
-  CHECK(std::chrono::steady_clock::now() - begin < 15s);
+  CHECK(std::chrono::steady_clock::now() - begin < 40s);
 }
 
 TEST_CASE("primes refuses a number that it could not hold the sieve for") {

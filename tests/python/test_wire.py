@@ -1,6 +1,6 @@
 """A client and a worker that know only proto/README.md and the .proto files, against the real daemon.
 
-Environment: FUTURED_BIN_DIR (futured, futured-worker, fut), FUTURED_PLUGIN_DIR, and the modules made by protoc in PYTHONPATH.
+Environment: FUTURED_BIN_DIR (futured, futured-worker, fut), FUTURED_PLUGIN_DIR, and in PYTHONPATH what protoc made.
 Exit status 77: Python's ZeroMQ or protobuf is not installed.
 """
 
@@ -99,8 +99,9 @@ class Worker(Process):
     def __init__(self, folder, endpoint, pool, threads=1, prefetch=1):
         self.spool = os.path.join(folder, f"spool.{pool}")
         super().__init__(f"worker{next(self.names)}.{pool}", [
-            sys.executable, "-X", "faulthandler", os.path.join(HERE, "futured_worker.py"), "--endpoint", endpoint, "--pool", pool,
-            "--threads", str(threads), "--prefetch", str(prefetch), "--spool", self.spool], folder, pipe=True)
+            sys.executable, "-X", "faulthandler", os.path.join(HERE, "futured_worker.py"), "--endpoint", endpoint,
+            "--pool", pool, "--threads", str(threads), "--prefetch", str(prefetch), "--spool", self.spool],
+            folder, pipe=True)
 
     def ready(self):
         readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
@@ -570,6 +571,27 @@ class WireTest(unittest.TestCase):
             peer.say(common_pb2.KIND_SUBMIT, client_pb2.Submit(
                 first_seq=first_seq, specs=[common_pb2.Spec(type=b"echo")], payloads=common_pb2.Payloads(size=[0])))
             self.assertEqual(peer.hear().kind, common_pb2.KIND_REFUSED)
+
+    def test_a_submit_that_is_sent_again_is_harmless(self):
+        watcher = self.client()
+        before = watcher.status().submitted_total
+        peer = self.peer()
+        peer.welcomed()
+
+        def submit(first, end):
+            peer.say(common_pb2.KIND_SUBMIT, client_pb2.Submit(
+                first_seq=first, specs=[common_pb2.Spec(type=b"echo")],
+                payloads=common_pb2.Payloads(size=[1] * (end - first), blob=b"x" * (end - first))))
+
+        for first, end in [(0, 3), (0, 3), (1, 2), (1, 5)]:  # the last brings two that are new
+            submit(first, end)
+        handles = []
+        while len(handles) < 5:
+            handles += wire.undeltas(peer.hear(common_pb2.KIND_OUTCOMES).body.handle_delta)
+        peer.say(common_pb2.KIND_PING, common_pb2.Ping())
+        self.assertEqual(peer.hear().kind, common_pb2.KIND_PONG)  # and nothing else
+        self.assertEqual(sorted(handles), list(range(5)))
+        self.assertEqual(watcher.status().submitted_total - before, 5)
 
     def test_a_client_that_never_reads_stops_nobody_and_its_results_wait(self):
         count, size, window = 20_000, 1000, 64

@@ -1,36 +1,23 @@
 // What a task costs the scheduler: nanoseconds and bytes. A measurement, not a test: it prints if FUTURED_COST is set.
+#include <malloc.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <new>
 
 #include "tests/scheduler/fixture.hpp"
-
-namespace {
-std::int64_t heap_bytes = 0;  // of this program; one thread
-constexpr std::size_t kHead = alignof(std::max_align_t);
-}  // namespace
-
-void* operator new(std::size_t n) {
-  void* p = std::malloc(n + kHead);
-  if (p == nullptr) throw std::bad_alloc();
-  *static_cast<std::size_t*>(p) = n;
-  heap_bytes += static_cast<std::int64_t>(n);
-  return static_cast<char*>(p) + kHead;
-}
-void operator delete(void* p) noexcept {
-  if (p == nullptr) return;
-  void* head = static_cast<char*>(p) - kHead;
-  heap_bytes -= static_cast<std::int64_t>(*static_cast<std::size_t*>(head));
-  std::free(head);
-}
-void operator delete(void* p, std::size_t) noexcept { operator delete(p); }
 
 using namespace futured;
 using namespace futured::scheduler;
 using futured::scheduler::test::Bench;
 
 namespace {
+
+/// What this program has on its heap now, with what malloc adds.
+std::int64_t heap_bytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
+}
 
 /// `depth` tasks wait all the time while `tasks` more go through in batches of 256, with four workers.
 void measure(std::uint64_t depth, std::uint64_t tasks) {
@@ -55,9 +42,9 @@ void measure(std::uint64_t depth, std::uint64_t tasks) {
     s.handle(event::Submit{c, seq, {&sp, 1}, {}, payloads}, now, actions);
     seq += kBatch;
   };
-  const std::int64_t bytes_before = heap_bytes;
+  const std::int64_t bytes_before = heap_bytes();
   while (seq < depth) submit();
-  const double bytes = static_cast<double>(heap_bytes - bytes_before) / static_cast<double>(seq);
+  const double bytes = static_cast<double>(heap_bytes() - bytes_before) / static_cast<double>(seq);
   actions.clear();
 
   std::vector<WorkerId> workers;
@@ -95,8 +82,10 @@ void measure(std::uint64_t depth, std::uint64_t tasks) {
     actions.clear();
   }
   const double took = 1e9 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-  std::printf("scheduler_cost: %8llu queued: %5.0f ns per task (submit, dispatch, ran, delivered), %4.0f bytes per queued task\n",
-              static_cast<unsigned long long>(depth), took / static_cast<double>(done), bytes);
+  std::printf(
+      "scheduler_cost: %8llu queued: %5.0f ns per task (submit, dispatch, ran, delivered), %4.0f bytes per queued "
+      "task\n",
+      static_cast<unsigned long long>(depth), took / static_cast<double>(done), bytes);
 }
 
 }  // namespace

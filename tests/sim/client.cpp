@@ -305,6 +305,7 @@ void Client::receive(ConnectionId from, Message&& message) {
   if (auto* w = std::get_if<msg::ClientWelcome>(&message)) {
     if (w->instance != instance_ && !instance_.empty()) was_given_up_ = true;
     instance_ = w->instance;
+    epoch_ = w->epoch;
     std::vector<client::Handle> lost;
     client::WelcomeFacts facts;
     facts.daemon_instance = w->instance;
@@ -325,7 +326,7 @@ void Client::receive(ConnectionId from, Message&& message) {
     was_given_up_ = false;
   } else if (auto* a = std::get_if<msg::Accepted>(&message)) {
     for (std::uint64_t i = 0; i < a->count && a->first_seq + i < keys_.size(); ++i) {
-      world_.oracle().accepted(keys_[a->first_seq + i], a->first_number + i, world_.daemon().epoch());
+      world_.oracle().accepted(keys_[a->first_seq + i], a->first_number + i, epoch_);
     }
     const Status s = session_.on_accepted(a->first_seq, a->count, a->credit_tasks, a->credit_bytes, now);
     if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());

@@ -55,6 +55,7 @@ class Client final : public Peer {
   bool was_given_up_ = false;  ///< since the last welcome
   Time lost_at_ = scheduler::kNever;  ///< the last connection
   std::string instance_;
+  std::uint32_t epoch_ = 0;  ///< of the daemon it is connected to
   std::uint32_t wanted_ = 0;
   std::shared_ptr<scheduler::Spec> spec_;  ///< of the next tasks
   bool going_ = false;  ///< its connection breaks

@@ -436,7 +436,7 @@ void Daemon::carry_out() {
     sessions_seen_ = std::max(sessions_seen_, w.session + 1);
     if (w.resumed) oracle.saw(Seen::client_resumed);
     world_.to_peer(w.connection,
-                   msg::ClientWelcome{instance_, w.accepted_seq, s->granted_seq, s->granted_bytes, w.resumed});
+                   msg::ClientWelcome{instance_, epoch(), w.accepted_seq, s->granted_seq, s->granted_bytes, w.resumed});
   }
   oracle.saw(Seen::submit_credit_withheld, actions_.credit.size());
   for (const TokenOrder& r : actions_.recalls) {

@@ -71,6 +71,7 @@ struct Goodbye {};
 // To clients.
 struct ClientWelcome {
   std::string instance;
+  std::uint32_t epoch = 0;
   Seq accepted_seq = 0;
   std::uint64_t credit_tasks = 0, credit_bytes = 0;
   bool resumed = false;

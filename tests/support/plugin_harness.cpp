@@ -35,6 +35,7 @@ struct Record {
   std::mutex mutex;
   std::condition_variable changed;
   int endings = 0;
+  bool ended = false;  // the outcome is there
   Outcome outcome;
   std::string reserved;
   std::map<std::uint32_t, std::string> output;
@@ -90,6 +91,7 @@ void end(futured_call id, const std::function<void(Record&)>& fill) {
                        [](std::thread::id id_of) { return id_of == std::this_thread::get_id(); });
   });
   fill(*record);
+  record->ended = true;
   record->changed.notify_all();
 }
 
@@ -233,7 +235,11 @@ void call_back(Record& record, void (*f)(futured_call), futured_call id) {
 
 }  // namespace
 
-bool Running::ended() const { return endings() > 0; }
+bool Running::ended() const {
+  const auto record = find(id_);
+  const std::lock_guard lock(record->mutex);
+  return record->ended;
+}
 
 int Running::endings() const {
   const auto record = find(id_);
@@ -244,7 +250,7 @@ int Running::endings() const {
 Outcome Running::wait(std::chrono::milliseconds limit) const {
   const auto record = find(id_);
   std::unique_lock lock(record->mutex);
-  if (!record->changed.wait_for(lock, limit, [&] { return record->endings > 0; })) {
+  if (!record->changed.wait_for(lock, limit, [&] { return record->ended; })) {
     give_up("a call of '" + std::string(type_->name) + "' did not end in time");
   }
   return record->outcome;
@@ -285,7 +291,7 @@ std::string Running::output(std::uint32_t stream) const {
 void Running::wait_refused() const {
   const auto record = find(id_);
   std::unique_lock lock(record->mutex);
-  if (!record->changed.wait_for(lock, std::chrono::seconds(20), [&] { return record->refused; })) {
+  if (!record->changed.wait_for(lock, std::chrono::seconds(60), [&] { return record->refused; })) {
     give_up("the plugin emitted nothing that was refused");
   }
 }

@@ -45,7 +45,7 @@ class Running {
   /// Times that an ending function was called; 1 is right.
   int endings() const;
   /// Aborts the test program with a message if the call does not end within the time.
-  Outcome wait(std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
+  Outcome wait(std::chrono::milliseconds limit = std::chrono::seconds(60)) const;
   /// What the host does: sets the flag, then tells the plugin.
   void cancel() const;
   /// Room for more output; tells the plugin if it was refused before.

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <futured/plugin.hpp>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -25,7 +26,7 @@ std::string& settings() {
   static std::string& text = *new std::string;
   return text;
 }
-int flushes = 0;
+std::atomic<int> flushes{0};
 
 Number twice(const Number& n) {
   Number reply;
@@ -76,12 +77,13 @@ void until_cancelled(std::string_view input, AsyncCall<std::string> call) {
 }
 /// The same on the thread lane.
 std::string blocked(std::string_view, Call call) {
-  std::atomic<bool> told{false};
-  call.on_cancel([&told] {
-    told = true;
-    told.notify_all();
+  // Shared: the callback may still run when this function has returned.
+  const auto told = std::make_shared<std::atomic<bool>>(false);
+  call.on_cancel([told] {
+    *told = true;
+    told->notify_all();
   });
-  told.wait(false);
+  told->wait(false);
   return "told";
 }
 

@@ -307,7 +307,8 @@ class Call {
   }
 
   /// Calls f once, from any thread, when the call should stop; at once if it already should. The call is still to be
-  /// ended. Replaces the callback set before. To be set before the call is ended.
+  /// ended. Replaces the callback set before. To be set before the call is ended. The callback owns what it uses: it
+  /// may still run when the task's function has returned, though not when the call is over.
   void on_cancel(std::function<void()> f) const {
     detail::hooks().open(id_);
     detail::hooks().set(id_, &detail::Hooks::Entry::cancel, std::move(f));
