@@ -381,9 +381,8 @@ bool Connection::cancel(Cell& cell, Handle handle, std::optional<std::chrono::na
   // The outcome may overtake the answer.
   wait_event(lock, Deadline::max(),
              [&] { return wait->answered || closed_ || cell.state() >= CellState::cancelled; });
-  if (!wait->answered) return false;
-  return wait->verdicts.front() == v1::Cancelled::CANCELLED ||
-         (grace && wait->verdicts.front() == v1::Cancelled::REQUESTED);
+  // A verdict of CANCELLED shows in the cell, unless its outcome was here first: then that stands.
+  return wait->answered && grace && wait->verdicts.front() == v1::Cancelled::REQUESTED;
 }
 
 void Connection::cancel_quietly(std::vector<Handle> handles) {

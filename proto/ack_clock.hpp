@@ -1,9 +1,9 @@
 // When a batch may leave: the one rule of batching on every hop. No timer, no clock, no allocation; one thread.
 //
-// Elements are numbered in order. They may leave at once while at most one message is unacknowledged; otherwise when the
-// peer has acknowledged more, or when 256 elements or 16 KiB wait. So an idle system has no delay and a busy one has
-// batches as large as a round trip makes them. Two messages and not one, so that the peer may let the acknowledgement of
-// a single one wait for company without holding anybody up.
+// Elements are numbered in order. They may leave at once while at most one message is unacknowledged; otherwise when
+// the peer has acknowledged more, or when 256 elements or 16 KiB wait. So an idle system has no delay and a busy one
+// has batches as large as a round trip makes them. Two messages and not one, so that the peer may let the
+// acknowledgement of a single one wait for company without holding anybody up.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,10 @@ class AckClock {
     waiting_bytes_ += bytes;
   }
   bool may_send() const {
-    return added_ != sent_ && (last_ <= acked_ || added_ - sent_ >= kElements || waiting_bytes_ >= kBytes);
+    return added_ != sent_ && (at_once() || added_ - sent_ >= kElements || waiting_bytes_ >= kBytes);
   }
+  /// False: what is added now waits for an acknowledgement, or for company.
+  bool at_once() const { return last_ <= acked_; }
   /// The next `count` waiting elements, of `bytes` in all, have left.
   void sent(std::uint64_t count, std::uint64_t bytes) {
     last_ = sent_;

@@ -12,8 +12,8 @@ constexpr std::uint32_t kMostAsync = 1U << 18;
 
 // 250ms, 5s, 1h30m; a bare number is seconds.
 std::optional<Time> parse_duration(const std::string& text) {
-  static const std::map<std::string, double> units = {{"ns", 1},    {"us", 1e3},     {"ms", 1e6},  {"s", 1e9},
-                                                      {"m", 60e9},  {"h", 3600e9},   {"d", 86400e9}, {"", 1e9}};
+  static const std::map<std::string, double> units = {{"ns", 1},   {"us", 1e3},   {"ms", 1e6},    {"s", 1e9},
+                                                      {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"", 1e9}};
   double total = 0;
   std::size_t at = 0;
   if (text.empty()) return std::nullopt;
@@ -51,9 +51,10 @@ Parsed parse_options(int argc, const char* const* argv) {
   std::vector<std::string> labels;
   std::string orphan;
 
-  CLI::App app("futured-worker runs tasks for a futured daemon. The daemon starts its own workers; start one by hand to\n"
-               "lend it this machine, or to offer task types that the daemon's pools do not load.",
-               "futured-worker");
+  CLI::App app(
+      "futured-worker runs tasks for a futured daemon. The daemon starts its own workers; start one by hand to\n"
+      "lend it this machine, or to offer task types that the daemon's pools do not load.",
+      "futured-worker");
   app.set_version_flag("--version", "futured-worker " FUTURED_VERSION);
   app.get_formatter()->column_width(34);
   app.add_option("--connect", o.connect, "Endpoint of the daemon")->type_name("ENDPOINT")->envname("FUTURED_CONNECT");
@@ -76,17 +77,19 @@ Parsed parse_options(int argc, const char* const* argv) {
       ->type_name("KEY=VALUE")
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--orphan-timeout", orphan,
-                 "Leave when the daemon has been gone for so long: 5s, 1m; 0: never (default: never, 5s with --spawn-id)")
+  app.add_option(
+         "--orphan-timeout", orphan,
+         "Leave when the daemon has been gone for so long: 5s, 1m; 0: never (default: never, 5s with --spawn-id)")
       ->type_name("DURATION");
   app.add_option("--spawn-id", o.worker.spawn, "Set by the daemon for the workers it starts")->type_name("N");
   app.add_option("--slots-file", o.worker.slots_file, "Set by the daemon: where to note what runs")->type_name("FILE");
   app.add_option("--probe", o.probe, "Describe a plugin file on standard output (a futured.v1.Probe message) and exit")
       ->type_name("FILE");
-  app.footer("Example: two threads for the primes plugin on this machine, for a daemon on another host\n"
-             "  futured-worker --connect tcp://queue.example:4800 --pool cpu --threads 2 \\\n"
-             "                 --plugin /usr/lib/futured/plugins/primes.so\n\n"
-             "SIGTERM: finish what runs, give the rest back, leave. A second SIGTERM: leave at once.");
+  app.footer(
+      "Example: two threads for the primes plugin on this machine, for a daemon on another host\n"
+      "  futured-worker --connect tcp://queue.example:4800 --pool cpu --threads 2 \\\n"
+      "                 --plugin /usr/lib/futured/plugins/primes.so\n\n"
+      "SIGTERM: finish what runs, give the rest back, leave. A second SIGTERM: leave at once.");
 
   const auto usage = [&](const std::string& what) {
     parsed.exit_code = app.exit(CLI::ValidationError("futured-worker", what));

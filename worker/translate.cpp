@@ -218,7 +218,8 @@ Status Translator::read_run(const wire::Envelope& envelope, RunBatch& batch) {
     return {Code::invalid, "RUN: spec_of and payloads do not fit each other"};
   }
   for (const std::uint32_t s : run_.spec_of()) {
-    if (s >= static_cast<std::size_t>(run_.specs_size())) return {Code::invalid, "RUN: a call names a spec that is not there"};
+    if (s >= static_cast<std::size_t>(run_.specs_size()))
+      return {Code::invalid, "RUN: a call names a spec that is not there"};
   }
   batch.specs.reserve(static_cast<std::size_t>(run_.specs_size()));
   for (const v1::RunSpec& s : run_.specs()) {

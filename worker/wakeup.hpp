@@ -20,13 +20,13 @@ class Wakeup {
 
   /// Readable once woken; -1 if the process has no descriptors left.
   int fd() const { return fd_; }
+  // Each of these exchanges reads from the one before it, so whoever finds the other's mark sees what was published
+  // before it; no fence is needed.
+
   /// The loop is about to sleep: after this it must look once more for what others have published.
-  void arm() {
-    armed_.store(true, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-  }
+  void arm() { armed_.exchange(true, std::memory_order_acq_rel); }
   /// The loop is awake.
-  void disarm() { armed_.store(false, std::memory_order_relaxed); }
+  void disarm() { armed_.exchange(false, std::memory_order_acq_rel); }
   /// fd() was readable.
   void drain() {
     std::uint64_t count = 0;
@@ -34,12 +34,11 @@ class Wakeup {
   }
   /// Something was published: wakes the loop unless it is awake, or being woken.
   void wake() {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (armed_.load(std::memory_order_relaxed) && armed_.exchange(false, std::memory_order_seq_cst)) write_one();
+    if (armed_.exchange(false, std::memory_order_acq_rel)) write_one();
   }
   /// Wakes the loop in any case; at the latest its next sleep ends at once.
   void wake_now() {
-    armed_.store(false, std::memory_order_seq_cst);
+    armed_.exchange(false, std::memory_order_acq_rel);
     write_one();
   }
 

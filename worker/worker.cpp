@@ -228,7 +228,8 @@ void Worker::handle(const Link::Frames& frames, Time now) {
       auto* batch = new RunBatch;
       const Slice keep(batch, nullptr, 0);  // the batch lives as long as one of its inputs does
       if (Status s = translator_->read_run(e, *batch); !s.ok()) {
-        session_->misbehaved(s.message(), now);  // its calls would be missing for ever: begin anew and announce what is here
+        session_->misbehaved(s.message(),
+                             now);  // its calls would be missing for ever: begin anew and announce what is here
         return;
       }
       session_->run(batch->calls, now);

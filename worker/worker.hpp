@@ -32,11 +32,11 @@ struct WorkerConfig {
   std::string pool = "default";
   std::uint32_t threads = 1;
   std::uint32_t async_slots = 0;
-  std::uint64_t spawn = 0;            ///< the daemon's number of this process; 0: started by hand
-  Time orphan = 0;                    ///< leave when there was no daemon for this long; 0: never
-  std::string slots_file;             ///< empty: none
+  std::uint64_t spawn = 0;  ///< the daemon's number of this process; 0: started by hand
+  Time orphan = 0;          ///< leave when there was no daemon for this long; 0: never
+  std::string slots_file;   ///< empty: none
   std::vector<std::pair<std::string, std::string>> labels;
-  bool log = true;                    ///< lines on standard error about the connection
+  bool log = true;  ///< lines on standard error about the connection
 };
 
 enum class Leaving : std::uint8_t { drained, refused, orphaned, stopped };

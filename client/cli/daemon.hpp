@@ -34,6 +34,7 @@ class Daemon {
     bool embedded = false;
     std::uint32_t processes = 1, threads = 1, async_slots = 1000;
     std::vector<std::string> plugin_dirs;
+    std::vector<std::string> plugins;  ///< only these are loaded; none named: all there are
     /// What makes the private daemon; only main.cpp links one.
     Executor (*start_embedded)(const Options&) = nullptr;
     bool patient = false;  ///< waits for a daemon that comes back, as long as a task lasts

@@ -8,6 +8,7 @@ Executor start_embedded(const Daemon::Options& options) {
   EmbeddedOptions embedded;
   embedded.processes(options.processes).threads(options.threads).async_slots(options.async_slots);
   for (const std::string& dir : options.plugin_dirs) embedded.plugin_dir(dir);
+  if (!options.plugins.empty()) embedded.plugins(options.plugins);
   return Executor::embedded(embedded);
 }
 

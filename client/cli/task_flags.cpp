@@ -185,6 +185,8 @@ Daemon::Options daemon_options(const Verb& verb, const Arguments& args) {
   out.processes = count("processes", verb.name == "map" ? usable_cpus() : 1, 1024);
   out.threads = count("threads", 1, 1024);
   out.async_slots = count("async-slots", 1000, 100000);
+  const bool command = verb.name == "exec" || (verb.name == "map" && args.words.empty() && args.dashes);
+  if (command) out.plugins = {"exec"};
   for (const std::string_view dir : args.values("plugin-dir")) out.plugin_dirs.emplace_back(dir);
   if (!out.plugin_dirs.empty() && !out.embedded) throw Failure(Exit::usage, "--plugin-dir belongs to --embedded");
   return out;

@@ -127,9 +127,8 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
       s->accepted_bytes + bytes > s->granted_bytes) {
     actions.breaches.push_back({e.session, s->connection,
                                 "submit of seqs " + std::to_string(e.first_seq) + ".." + std::to_string(end_seq - 1) +
-                                    " is out of order or exceeds the credit (next " +
-                                    std::to_string(s->accepted_seq) + ", credit " + std::to_string(s->granted_seq) +
-                                    ")"});
+                                    " is out of order or exceeds the credit (next " + std::to_string(s->accepted_seq) +
+                                    ", credit " + std::to_string(s->granted_seq) + ")"});
     return;
   }
   const auto count = static_cast<std::uint32_t>(e.payloads.size() - skip);

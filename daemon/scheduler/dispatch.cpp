@@ -127,11 +127,11 @@ void Scheduler::rebalance(std::uint32_t p, Actions& actions) {
       if (busy.connection == 0 || busy.in_flight[lane] <= busy.slots[lane] + busy.recalled[lane]) continue;
       // With short calls what was sent ahead is done sooner than it could come back.
       const std::uint64_t window = busy.credit_left(lane) + busy.in_flight[lane];
-      const bool long_calls = busy.running[lane] >= std::max(busy.slots[lane], 1u) ||
-                              window <= 2 * std::uint64_t{busy.slots[lane]};
+      const bool long_calls =
+          busy.running[lane] >= std::max(busy.slots[lane], 1u) || window <= 2 * std::uint64_t{busy.slots[lane]};
       if (!long_calls) continue;
-      std::uint64_t wanted = std::min<std::uint64_t>(
-          idle, busy.in_flight[lane] - busy.slots[lane] - busy.recalled[lane]);
+      std::uint64_t wanted =
+          std::min<std::uint64_t>(idle, busy.in_flight[lane] - busy.slots[lane] - busy.recalled[lane]);
       std::size_t looked_at = 0;
       for (TaskSlot slot = busy.newest; slot != kNoSlot && wanted > 0 && looked_at < kRecallSearch;
            slot = tasks_[slot].prev, ++looked_at) {
@@ -139,9 +139,8 @@ void Scheduler::rebalance(std::uint32_t p, Actions& actions) {
         const Class& c = class_of(slot);
         if (t.phase != Phase::assigned || static_cast<std::size_t>(c.lane) != lane) continue;
         if ((t.flags & (kRecallSent | kStopSent)) != 0) continue;
-        const bool useful = std::any_of(c.offering.begin(), c.offering.end(), [&](WorkerIndex w) {
-          return w != v && table_.workers[w].idle(lane) > 0;
-        });
+        const bool useful = std::any_of(c.offering.begin(), c.offering.end(),
+                                        [&](WorkerIndex w) { return w != v && table_.workers[w].idle(lane) > 0; });
         if (!useful) continue;
         t.flags |= kRecallSent;
         ++busy.recalled[lane];

@@ -126,8 +126,8 @@ struct RanFailure {
 struct Ran {
   WorkerId worker = 0;
   std::span<const AttemptToken> tokens;
-  std::span<Slice> replies;               ///< one per token
-  std::span<const RanFailure> failures;   ///< ascending by index
+  std::span<Slice> replies;              ///< one per token
+  std::span<const RanFailure> failures;  ///< ascending by index
 };
 struct Recalled {
   WorkerId worker = 0;
@@ -167,10 +167,9 @@ struct Abandon {};
 
 }  // namespace event
 
-using Event =
-    std::variant<event::PoolDefined, event::ClientHello, event::ClientGone, event::Submit, event::Delivered,
-                 event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit, event::Running, event::Ran,
-                 event::Recalled, event::Announced, event::WorkerDisconnected, event::WorkerLost,
-                 event::WorkerDraining, event::CancelTask, event::Drain, event::Abandon>;
+using Event = std::variant<event::PoolDefined, event::ClientHello, event::ClientGone, event::Submit, event::Delivered,
+                           event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit, event::Running,
+                           event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected, event::WorkerLost,
+                           event::WorkerDraining, event::CancelTask, event::Drain, event::Abandon>;
 
 }  // namespace futured::scheduler

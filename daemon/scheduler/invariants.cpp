@@ -92,7 +92,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       wrong(name, ": starved, and nobody will feed it");
     }
     // Deliveries.
-    if (!c.dead && (c.sent < c.deliveries.begin() || c.sent > c.deliveries.end())) wrong(name, ": `sent` is outside its deliveries");
+    if (!c.dead && (c.sent < c.deliveries.begin() || c.sent > c.deliveries.end()))
+      wrong(name, ": `sent` is outside its deliveries");
     std::uint64_t in_flight = 0;
     for (std::uint64_t p = c.deliveries.begin(); p != c.deliveries.end(); ++p) {
       const Delivery& d = c.deliveries[p];
@@ -104,7 +105,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       if (p < c.sent) in_flight += tasks[d.task].payload.size();
     }
     if (in_flight > c.sent_bytes) wrong(name, ": more bytes are on their way than were sent");
-    if (!c.dead && c.sent > c.credit_tasks && c.sent != c.deliveries.begin()) wrong(name, ": more outcomes sent than its credit");
+    if (!c.dead && c.sent > c.credit_tasks && c.sent != c.deliveries.begin())
+      wrong(name, ": more outcomes sent than its credit");
     if (!c.dead && c.sent_bytes > c.credit_bytes && c.sent - c.deliveries.begin() > 1) {
       wrong(name, ": more bytes of results sent than its credit");
     }
@@ -127,8 +129,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
         })) {
       wrong(name, ": dead, and its outcomes are not being released");
     }
-    if (c.dead && holds[id] == 0 && c.deliveries.empty() &&
-        std::count(s.burials_.begin(), s.burials_.end(), id) == 0) {
+    if (c.dead && holds[id] == 0 && c.deliveries.empty() && std::count(s.burials_.begin(), s.burials_.end(), id) == 0) {
       wrong(name, ": dead, nothing holds it, and nobody will bury it");
     }
     wrong.same(name + ": holds", c.holds, holds[id]);
@@ -182,7 +183,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     }
     if (((t.flags & kKept) != 0) != (kept.count(t.number) != 0)) wrong(name, ": flag and retention do not agree");
     if (kept.count(t.number) != 0 && kept[t.number] != 1) wrong(name, " is kept twice");
-    if ((t.flags & kKept) != 0 && (!is_terminal(t.phase) || entry.spec.keep_ns <= 0)) wrong(name, " is kept for nothing");
+    if ((t.flags & kKept) != 0 && (!is_terminal(t.phase) || entry.spec.keep_ns <= 0))
+      wrong(name, " is kept for nothing");
     switch (t.phase) {
       case Phase::queued:
         ++queued;
@@ -374,7 +376,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     wrong.same("tasks of class " + std::to_string(cls) + " at workers", c.at_workers, class_at_workers[cls]);
     for (const WorkerIndex w : c.offering) {
       const auto& offered = table.workers[w].classes;
-      if (std::count(offered.begin(), offered.end(), cls) != 1) wrong("class ", cls, " names a worker without the type");
+      if (std::count(offered.begin(), offered.end(), cls) != 1)
+        wrong("class ", cls, " names a worker without the type");
     }
     // Whoever could run something is given it, this turn or the next.
     if (s.draining_ || s.ready_.empty(cls) || table.pools[c.pool].ready) continue;

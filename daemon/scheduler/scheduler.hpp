@@ -25,9 +25,9 @@ namespace futured::scheduler {
 
 struct Limits {
   std::uint64_t payload_bytes = 64ULL << 20;
-  std::uint64_t tasks = 10'000'000;      ///< not ended
-  std::uint64_t bytes = 4ULL << 30;      ///< of inputs and of results not taken
-  std::uint64_t window_tasks = 65'536;   ///< a client may submit this far ahead of what was accepted
+  std::uint64_t tasks = 10'000'000;     ///< not ended
+  std::uint64_t bytes = 4ULL << 30;     ///< of inputs and of results not taken
+  std::uint64_t window_tasks = 65'536;  ///< a client may submit this far ahead of what was accepted
   std::uint64_t window_bytes = 256ULL << 20;
   Time session_resume = 60'000'000'000;  ///< how long outcomes are held for a client that went away
   Time worker_return = 5'000'000'000;    ///< how long a disconnected worker started by hand may take to come back

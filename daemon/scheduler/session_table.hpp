@@ -37,7 +37,7 @@ struct Session {
   // submit window
   Seq accepted_seq = 0;
   std::uint64_t accepted_bytes = 0;
-  Seq granted_seq = 0;              ///< submit credits as last told, absolute
+  Seq granted_seq = 0;  ///< submit credits as last told, absolute
   std::uint64_t granted_bytes = 0;
   bool starved = false;  ///< its credit was withheld because the daemon is full
   Ring<ExtentRef> extents;

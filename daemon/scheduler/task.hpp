@@ -60,26 +60,26 @@ inline constexpr TaskState state_of(Phase p) {
 
 /// Bits of TaskRecord::flags.
 enum : std::uint8_t {
-  kRecallSent = 1,      ///< the worker was asked to give it back
-  kStopSent = 2,        ///< the worker was told to stop it
-  kCancelPending = 4,   ///< cancelled if the recall succeeds
-  kKept = 8,            ///< its retention has not passed
+  kRecallSent = 1,     ///< the worker was asked to give it back
+  kStopSent = 2,       ///< the worker was told to stop it
+  kCancelPending = 4,  ///< cancelled if the recall succeeds
+  kKept = 8,           ///< its retention has not passed
 };
 
 struct TaskRecord {
   TaskNumber number = 0;
-  Slice payload;             ///< the input; after a success the result
-  TaskSlot prev = kNoSlot;   ///< queued: in its flow; at a worker: in the worker's list, oldest first
+  Slice payload;            ///< the input; after a success the result
+  TaskSlot prev = kNoSlot;  ///< queued: in its flow; at a worker: in the worker's list, oldest first
   TaskSlot next = kNoSlot;
   SpecId spec = 0;
   ExtentId extent = kNone;
-  std::uint32_t side = kNone;       ///< index of the SideRecord
-  WorkerIndex worker = kNone;       ///< at a worker: which
-  std::uint32_t attempt : 24 = 0;   ///< number of the current or last attempt
-  std::uint32_t crashes : 8 = 0;    ///< saturates
+  std::uint32_t side = kNone;      ///< index of the SideRecord
+  WorkerIndex worker = kNone;      ///< at a worker: which
+  std::uint32_t attempt : 24 = 0;  ///< number of the current or last attempt
+  std::uint32_t crashes : 8 = 0;   ///< saturates
   Phase phase = Phase::free;
   std::uint8_t flags = 0;
-  std::uint16_t watchers = 0;        ///< sessions that still have to take its outcome
+  std::uint16_t watchers = 0;  ///< sessions that still have to take its outcome
 };
 inline constexpr std::uint16_t kMaxWatchers = 1000;
 static_assert(sizeof(TaskRecord) == 64, "a queued task must stay small: a million of them is the normal case");
@@ -92,7 +92,15 @@ struct Attempt {
   Time sent = 0;
   Time started = 0;  ///< 0: not reported (it ended before a report was due, or did not start)
   Time ended = 0;    ///< 0: goes on
-  enum class Ending : std::uint8_t { none, succeeded, failed, crashed, cancelled, recalled, lost } ending = Ending::none;
+  enum class Ending : std::uint8_t {
+    none,
+    succeeded,
+    failed,
+    crashed,
+    cancelled,
+    recalled,
+    lost
+  } ending = Ending::none;
   std::string message;
 };
 

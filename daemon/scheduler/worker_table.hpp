@@ -23,13 +23,13 @@ struct Worker {
   ConnectionId connection = 0;  ///< 0: disconnected
   bool announcing = false;      ///< came back; what it holds is not known yet
   bool draining = false;
-  Time gives_up = kNever;       ///< disconnected and started by hand: when it counts as lost
+  Time gives_up = kNever;  ///< disconnected and started by hand: when it counts as lost
   std::uint32_t slots[kLanes] = {0, 0};
   std::uint64_t credit[kLanes] = {0, 0};  ///< absolute, of this connection
   std::uint64_t sent[kLanes] = {0, 0};    ///< of this connection
   std::uint32_t in_flight[kLanes] = {0, 0};
-  std::uint32_t running[kLanes] = {0, 0};   ///< of them reported as running
-  std::uint32_t recalled[kLanes] = {0, 0};  ///< of them asked back, not answered
+  std::uint32_t running[kLanes] = {0, 0};       ///< of them reported as running
+  std::uint32_t recalled[kLanes] = {0, 0};      ///< of them asked back, not answered
   TaskSlot oldest = kNoSlot, newest = kNoSlot;  ///< its tasks, in order of dispatch
   std::vector<ClassId> classes;                 ///< what it offers
   std::uint64_t completed = 0;
@@ -51,8 +51,8 @@ struct Pool {
   std::string name;
   std::vector<WorkerIndex> workers;  ///< connected or expected back, in order of arrival
   std::vector<ClassId> classes;
-  bool ready = false;                ///< something changed that may allow a dispatch
-  bool freed = false;                ///< a worker has less to do than before: it may take from a neighbour
+  bool ready = false;  ///< something changed that may allow a dispatch
+  bool freed = false;  ///< a worker has less to do than before: it may take from a neighbour
 };
 
 struct Class {
@@ -60,7 +60,7 @@ struct Class {
   std::string type;
   Lane lane = Lane::thread;
   std::vector<WorkerIndex> offering;
-  std::size_t turn = 0;  ///< index in `offering` of who is asked first
+  std::size_t turn = 0;          ///< index in `offering` of who is asked first
   std::uint64_t at_workers = 0;  ///< its tasks there; while there are any the lane stays
 };
 

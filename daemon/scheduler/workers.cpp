@@ -259,8 +259,8 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
     }
     ++table_.workers[w].completed;
     TaskRecord& t = tasks_[slot];
-    const bool last = failed != nullptr && (failed->failure.permanent ||
-                                            tasks_.side(slot).spent_retries >= spec(slot).retries);
+    const bool last =
+        failed != nullptr && (failed->failure.permanent || tasks_.side(slot).spent_retries >= spec(slot).retries);
     // A cancel that waits for a recall comes too late for a task that has ended, and in time for one that would run
     // again.
     const bool told_to_stop = (t.flags & kStopSent) != 0 || ((t.flags & kCancelPending) != 0 && !last);
@@ -367,8 +367,8 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
     TaskRecord& t = tasks_[slot];
     const TaskSlot previous = t.prev;
     const bool stop = (t.flags & (kStopSent | kCancelPending)) != 0;
-    const bool ran = why.knows_running ? std::binary_search(running.begin(), running.end(), token(slot))
-                                       : t.phase == Phase::running;
+    const bool ran =
+        why.knows_running ? std::binary_search(running.begin(), running.end(), token(slot)) : t.phase == Phase::running;
     detach_from_worker(slot);
     const std::string how = why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
                                             : "its worker process ended with status " + std::to_string(why.status);

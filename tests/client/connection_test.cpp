@@ -118,27 +118,28 @@ TEST_CASE("inputs arrive as they are, small ones together and large ones framed;
   Pair p;
   const std::string big(100'000, 'b');
   auto one = p.ex.submit("echo", "one");
-  auto first = p.submitted();
-  CHECK(first.payloads() == std::vector<std::string>{"one"});
+  CHECK(p.submitted().payloads() == std::vector<std::string>{"one"});
+  auto two = p.ex.submit("echo", "two");
+  CHECK(p.submitted().payloads() == std::vector<std::string>{"two"});
   auto empty = p.ex.submit("other", "", TaskOptions().priority(3).label("k", "v").retries(2));
   auto f = p.ex.submit("echo", big);
-  p.daemon->accept(0, 1);
-  auto second = p.submitted();
-  const auto m = second.as<v1::Submit>();
-  CHECK(m.first_seq() == 1);
-  CHECK(second.payloads() == std::vector<std::string>{"", big});
-  CHECK(second.envelope.payloads.size() == 1);
+  auto third = p.submitted();
+  const auto m = third.as<v1::Submit>();
+  CHECK(m.first_seq() == 2);
+  CHECK(third.payloads() == std::vector<std::string>{"", big});
+  CHECK(third.envelope.payloads.size() == 1);
   REQUIRE(m.specs_size() == 2);
   CHECK(m.specs(0).type() == "other");
   CHECK(m.specs(0).priority() == 3);
   CHECK(m.specs(0).retries() == 2);
   CHECK(m.specs(0).labels(0).name() == "k");
   CHECK(m.specs(1).type() == "echo");
-  p.daemon->accept(1, 2);
-  p.daemon->outcomes({1, 0, 2}, {"", "1", big});
+  p.daemon->accept(0, 4);
+  p.daemon->outcomes({2, 0, 3}, {"", "1", big});
   CHECK(f.result(10s) == big);
   CHECK(one.result(10s) == "1");
   CHECK(empty.result(10s).empty());
+  CHECK_FALSE(two.done());
 }
 
 TEST_CASE("each way of ending shows as its own error") {
@@ -219,6 +220,7 @@ TEST_CASE("a lost connection is made again, and what was not acknowledged is sen
   auto a = p.ex.submit("t", "a");
   p.submitted();
   p.daemon->accept(0, 1);
+  CHECK(Control(p.ex).number(a, 10s).ok());  // the client has heard of it
   auto b = p.ex.submit("t", "b");
   p.submitted();
   p.daemon.reset();
@@ -241,6 +243,7 @@ TEST_CASE("tasks acknowledged by a daemon that has forgotten them fail as lost; 
   auto a = p.ex.submit("t", "a");
   p.submitted();
   p.daemon->accept(0, 1);
+  CHECK(Control(p.ex).number(a, 10s).ok());  // the client has heard of it
   auto b = p.ex.submit("t", "b");
   p.submitted();
   p.daemon.reset();
@@ -399,10 +402,10 @@ TEST_CASE("shutdown with cancel_futures cancels what has not started with one me
   Pair p;
   std::vector<Future<>> all;
   for (int i = 0; i < 10; ++i) all.push_back(p.ex.submit("t", "x"));
-  p.submitted();
-  p.daemon->accept(0, 1);
-  p.submitted();
-  p.daemon->accept(1, 9);
+  while (p.end != 10) {
+    p.submitted();
+    p.daemon->accept(0, p.end);
+  }
   auto done = std::async(std::launch::async, [&] { p.ex.shutdown(true, true); });
   const auto c = p.daemon->expect(v1::KIND_CANCEL).as<v1::Cancel>();
   CHECK(c.handles_size() == 10);

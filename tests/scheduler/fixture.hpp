@@ -184,7 +184,8 @@ class Bench {
   void lost(WorkerId w, bool knows, const std::vector<AttemptToken>& in_progress = {}, int signal = 9) {
     step(event::WorkerLost{w, knows, in_progress, signal, 0});
   }
-  void announced(WorkerId w, const std::vector<AttemptToken>& in_progress, const std::vector<AttemptToken>& other = {}) {
+  void announced(WorkerId w, const std::vector<AttemptToken>& in_progress,
+                 const std::vector<AttemptToken>& other = {}) {
     step(event::Announced{w, in_progress, other});
   }
 

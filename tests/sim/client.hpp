@@ -52,13 +52,13 @@ class Client final : public Peer {
   client::Session session_;
   ConnectionId connection_ = 0;
   bool alive_ = true;
-  bool was_given_up_ = false;  ///< since the last welcome
+  bool was_given_up_ = false;         ///< since the last welcome
   Time lost_at_ = scheduler::kNever;  ///< the last connection
   std::string instance_;
   std::uint32_t epoch_ = 0;  ///< of the daemon it is connected to
   std::uint32_t wanted_ = 0;
   std::shared_ptr<scheduler::Spec> spec_;  ///< of the next tasks
-  bool going_ = false;  ///< its connection breaks
+  bool going_ = false;                     ///< its connection breaks
   std::optional<Oracle::Key> next_;        ///< drawn, waits for room
   std::vector<Oracle::Key> keys_;          ///< by seq
   std::map<client::Handle, Oracle::Key> attached_;

@@ -120,13 +120,15 @@ void Daemon::receive(ConnectionId from, Message&& message) {
   if (auto* hello = std::get_if<msg::ClientHello>(&message)) {
     c.role = Role::client;
     hello->hello.connection = from;
-    if (const SessionId s = [&] {
-          for (const auto& [id, other] : connections_) {
-            const Session* open = other.session == kNoSession ? nullptr : core_.session(other.session);
-            if (open != nullptr && open->stream == hello->hello.stream && open->connection == id) return other.session;
-          }
-          return kNoSession;
-        }();
+    if (const SessionId s =
+            [&] {
+              for (const auto& [id, other] : connections_) {
+                const Session* open = other.session == kNoSession ? nullptr : core_.session(other.session);
+                if (open != nullptr && open->stream == hello->hello.stream && open->connection == id)
+                  return other.session;
+              }
+              return kNoSession;
+            }();
         s != kNoSession) {
       world_.oracle().saw(Seen::client_back_before_gone);
     }
@@ -189,8 +191,8 @@ void Daemon::worker_message(Connection& c, Message& message) {
   if (world_.mixture().codec) return through_codec(c, message);
   if (auto* ran = std::get_if<msg::Ran>(&message)) {
     std::uint64_t& seen = reports_[c.worker];
-    const std::uint64_t known = std::min<std::uint64_t>(
-        seen > ran->first_report ? seen - ran->first_report : 0, ran->tokens.size());
+    const std::uint64_t known =
+        std::min<std::uint64_t>(seen > ran->first_report ? seen - ran->first_report : 0, ran->tokens.size());
     seen = std::max(seen, ran->first_report + ran->tokens.size());
     // A daemon that forgot would take them again; the scheduler must not mind.
     const bool again = known > 0 && world_.random().chance(0.5);
@@ -384,8 +386,8 @@ void Daemon::watch_runs() {
     if (t.attempt > 500) throw Violation("task " + std::to_string(t.number) + " goes round and round");
     if (t.attempt != 1) continue;
     const Spec& spec = core_.spec(r.task);
-    TaskNumber& last = first_dispatches_[{core_.tasks().extent_of(r.task).session, spec.type, core_.pool_of(r.task),
-                                          spec.priority}];
+    TaskNumber& last =
+        first_dispatches_[{core_.tasks().extent_of(r.task).session, spec.type, core_.pool_of(r.task), spec.priority}];
     if (t.number <= last) {
       throw Violation("task " + std::to_string(t.number) + " was dispatched after " + std::to_string(last) +
                       ", which came later");
@@ -523,8 +525,8 @@ void Daemon::carry_out_natively() {
       const TaskRecord& t = core_.tasks()[o.task];
       const SideRecord* side = core_.tasks().side_if(o.task);
       const bool failure = side != nullptr && side->failure != nullptr;
-      m.items.push_back({o.handle, state_of(t.phase), failure ? side->failure->kind : ErrorKind::none, t.attempt,
-                         t.payload});
+      m.items.push_back(
+          {o.handle, state_of(t.phase), failure ? side->failure->kind : ErrorKind::none, t.attempt, t.payload});
     }
     to_client(session, std::move(m));
   }

@@ -15,8 +15,8 @@ namespace {
 
 using namespace futured::sim;
 
-constexpr std::uint64_t kTwice = 100;       // every so many seeds the history is repeated and compared
-constexpr std::uint64_t kMustSee = 5'000;   // from so many histories on everything must have been seen
+constexpr std::uint64_t kTwice = 100;      // every so many seeds the history is repeated and compared
+constexpr std::uint64_t kMustSee = 5'000;  // from so many histories on everything must have been seen
 
 int usage(const char* wrong) {
   std::fprintf(stderr, "sim: %s\nusage: sim [--seeds FROM..TO | --seeds N] [--seed N [--trace]]\n", wrong);
@@ -43,7 +43,8 @@ int main(int argc, char** argv) {
       trace = true;
       continue;
     }
-    if ((flag != "--seeds" && flag != "--seed") || i + 1 >= argc) return usage(("cannot make sense of " + flag).c_str());
+    if ((flag != "--seeds" && flag != "--seed") || i + 1 >= argc)
+      return usage(("cannot make sense of " + flag).c_str());
     const char* text = argv[++i];
     if (!number(text, from)) return usage("a seed is a number");
     if (flag == "--seed") {

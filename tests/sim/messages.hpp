@@ -140,10 +140,10 @@ using Message =
                  msg::Run, msg::Stop, msg::Recall, msg::RanAck, msg::Drain, msg::Refused, msg::Rehello>;
 
 inline const char* name_of(const Message& m) {
-  static constexpr const char* names[] = {"HELLO",    "SUBMIT",   "DELIVERED", "CANCEL",  "ATTACH",   "HELLO",  "RAN",
-                                          "RUNNING",  "CREDIT",   "RECALLED",  "ANNOUNCE", "GOODBYE", "WELCOME",
-                                          "ACCEPTED", "OUTCOMES", "STARTED",   "CANCELLED", "ATTACHED", "WELCOME",
-                                          "RUN",      "STOP",     "RECALL",    "RANACK",  "DRAIN",    "REFUSED", "REHELLO"};
+  static constexpr const char* names[] = {
+      "HELLO",    "SUBMIT",   "DELIVERED", "CANCEL",  "ATTACH",   "HELLO",    "RAN",     "RUNNING",   "CREDIT",
+      "RECALLED", "ANNOUNCE", "GOODBYE",   "WELCOME", "ACCEPTED", "OUTCOMES", "STARTED", "CANCELLED", "ATTACHED",
+      "WELCOME",  "RUN",      "STOP",      "RECALL",  "RANACK",   "DRAIN",    "REFUSED", "REHELLO"};
   return names[m.index()];
 }
 

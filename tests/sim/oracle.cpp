@@ -147,9 +147,11 @@ void Oracle::execution_crashed(Key key, const AttemptToken& token, std::uint64_t
   if (at != executing_.end() && at->second == std::make_pair(token, process)) executing_.erase(at);
   if (!charged) return;
   const std::int32_t wanted = t.spec.crashes;
-  const std::uint32_t budget =
-      wanted == 0 ? scheduler::kDefaultCrashes : wanted < 0 ? 1 : static_cast<std::uint32_t>(wanted);
-  if (++t.crashes[{token.epoch, token.task}] > budget && !t.unsure) violated(key, "it crashed more often than its budget allows");
+  const std::uint32_t budget = wanted == 0  ? scheduler::kDefaultCrashes
+                               : wanted < 0 ? 1
+                                            : static_cast<std::uint32_t>(wanted);
+  if (++t.crashes[{token.epoch, token.task}] > budget && !t.unsure)
+    violated(key, "it crashed more often than its budget allows");
 }
 
 void Oracle::verdict(Key key, scheduler::Verdict verdict, bool running_too) {
@@ -216,8 +218,9 @@ void Oracle::outcome(Key key, const msg::Outcomes::Item& item, bool owner) {
           break;
         case ErrorKind::crashed: {
           const std::int32_t wanted = t.spec.crashes;
-          const std::uint32_t budget =
-              wanted == 0 ? scheduler::kDefaultCrashes : wanted < 0 ? 1 : static_cast<std::uint32_t>(wanted);
+          const std::uint32_t budget = wanted == 0  ? scheduler::kDefaultCrashes
+                                       : wanted < 0 ? 1
+                                                    : static_cast<std::uint32_t>(wanted);
           const bool spent = std::any_of(t.crashes.begin(), t.crashes.end(),
                                          [&](const auto& entry) { return entry.second >= budget; });
           if (!spent && !t.unsure) violated(key, "it was given up before its crash budget was spent");

@@ -89,12 +89,12 @@ class Oracle {
     std::uint32_t executions = 0;
     std::uint32_t failures = 0;  ///< executions that ended as failed
     bool failed_for_good = false;
-    bool unsure = false;  ///< it ran where crashes are guessed
+    bool unsure = false;                                                    ///< it ran where crashes are guessed
     std::map<std::pair<std::uint32_t, TaskNumber>, std::uint32_t> crashes;  ///< by epoch and number
     std::vector<AttemptToken> successes;
     bool cancel_asked = false;
     bool stop_asked = false;
-    bool client_went = false;  ///< and it is to be cancelled then
+    bool client_went = false;     ///< and it is to be cancelled then
     bool cancel_granted = false;  ///< a verdict `cancelled` has reached a client
     bool lost = false;            ///< told to its client
     bool resolved = false;

@@ -175,7 +175,7 @@ void Worker::end(worker::CallId id) {
 
 void Worker::say(const worker::Message& message) {
   if (connection_ == 0) return;
-  const auto credit = [](const worker::Credits& from, std::uint64_t (&to)[kLanes]) {
+  const auto credit = [](const worker::Credits& from, std::uint64_t(&to)[kLanes]) {
     std::copy(std::begin(from.lane), std::end(from.lane), std::begin(to));
   };
   if (const auto* hello = std::get_if<worker::SayHello>(&message)) {

@@ -183,9 +183,8 @@ void World::worker_ended(Worker& worker, const std::vector<AttemptToken>& in_pro
     if (!healed()) after(random_.between(1, 100 * kMs), [this] { start_worker(true, 0); });
     return;
   }
-  after(random_.between(0, 2 * kMs), [this, spawn = worker.spawn(), in_progress, signal] {
-    daemon_->worker_exited(spawn, in_progress, signal);
-  });
+  after(random_.between(0, 2 * kMs),
+        [this, spawn = worker.spawn(), in_progress, signal] { daemon_->worker_exited(spawn, in_progress, signal); });
   after(random_.between(1, 20 * kMs), [this] { keep_workers(); });
 }
 

@@ -1,5 +1,5 @@
-// One history: a scheduler behind a model of the daemon's shell, clients and workers with their real sessions, a network
-// that delays and breaks, and a nemesis. Everything is decided by the seed; time is virtual.
+// One history: a scheduler behind a model of the daemon's shell, clients and workers with their real sessions, a
+// network that delays and breaks, and a nemesis. Everything is decided by the seed; time is virtual.
 #pragma once
 
 #include <cstdarg>

@@ -77,11 +77,23 @@ static void crash(void* state, futured_call call, futured_bytes input) {
   abort();
 }
 
-static const futured_task_type hold_type = {.struct_size = sizeof(futured_task_type), .lane = FUTURED_LANE_THREAD, .name = "hold", .summary = "waits for a file", .run = hold};
-static const futured_task_type spew_type = {.struct_size = sizeof(futured_task_type), .lane = FUTURED_LANE_THREAD, .name = "spew", .run = spew};
-static const futured_task_type crash_type = {.struct_size = sizeof(futured_task_type), .lane = FUTURED_LANE_THREAD, .name = "crash", .run = crash};
+static const futured_task_type hold_type = {.struct_size = sizeof(futured_task_type),
+                                            .lane = FUTURED_LANE_THREAD,
+                                            .name = "hold",
+                                            .summary = "waits for a file",
+                                            .run = hold};
+static const futured_task_type spew_type = {
+    .struct_size = sizeof(futured_task_type), .lane = FUTURED_LANE_THREAD, .name = "spew", .run = spew};
+static const futured_task_type crash_type = {
+    .struct_size = sizeof(futured_task_type), .lane = FUTURED_LANE_THREAD, .name = "crash", .run = crash};
 static const futured_task_type* const types[] = {&hold_type, &spew_type, &crash_type};
 
-static const futured_plugin plugin = {.struct_size = sizeof(futured_plugin), .abi_version = FUTURED_ABI_VERSION, .name = "hold", .version = "1.2", .types = types, .type_count = 3, .init = init};
+static const futured_plugin plugin = {.struct_size = sizeof(futured_plugin),
+                                      .abi_version = FUTURED_ABI_VERSION,
+                                      .name = "hold",
+                                      .version = "1.2",
+                                      .types = types,
+                                      .type_count = 3,
+                                      .init = init};
 
 FUTURED_EXPORT const futured_plugin* futured_plugin_v1(void) { return &plugin; }

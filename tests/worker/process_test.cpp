@@ -1,4 +1,6 @@
 // The real futured-worker with a daemon made by the test.
+#include "tests/worker/process.hpp"
+
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -10,7 +12,6 @@
 
 #include "proto/slots_file.hpp"
 #include "tests/worker/fake_daemon.hpp"
-#include "tests/worker/process.hpp"
 
 namespace {
 
@@ -42,7 +43,8 @@ struct Room {
 struct Setup {
   explicit Setup(std::vector<std::string> more = {}) {
     daemon = std::make_unique<FakeDaemon>(room.socket());
-    argv = {in_bin("futured-worker"), "--connect", room.socket(), "--plugin", plugin("echo"), "--plugin", test_plugin()};
+    argv = {in_bin("futured-worker"), "--connect", room.socket(), "--plugin",
+            plugin("echo"),           "--plugin",  test_plugin()};
     argv.insert(argv.end(), more.begin(), more.end());
     worker = std::make_unique<Process>(argv);
   }
@@ -258,6 +260,9 @@ TEST_CASE("a worker that is answered by nobody keeps saying HELLO") {
   REQUIRE(s.daemon->next_of(v1::KIND_HELLO).has_value());
   s.welcome();
   CHECK(s.daemon->generation == 2);
+  const auto announce = s.daemon->next();
+  REQUIRE(announce.has_value());
+  CHECK(announce->envelope.kind == v1::KIND_ANNOUNCE);
 }
 
 TEST_CASE("PING is answered, and a silent daemon is left") {

@@ -1,12 +1,12 @@
 // The worker session, driven by hand: no socket, no thread, no clock.
+#include "worker/session/session.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <map>
 #include <random>
 #include <set>
-
-#include "worker/session/session.hpp"
 
 namespace {
 
@@ -17,9 +17,9 @@ constexpr Time kMs = 1'000'000;
 constexpr Time kSecond = 1000 * kMs;
 
 // Type numbers of the types below.
-constexpr std::uint32_t kBlock = 0;    // thread lane
-constexpr std::uint32_t kLater = 1;    // async lane
-constexpr std::uint32_t kNarrow = 2;   // async lane, one at a time
+constexpr std::uint32_t kBlock = 0;   // thread lane
+constexpr std::uint32_t kLater = 1;   // async lane
+constexpr std::uint32_t kNarrow = 2;  // async lane, one at a time
 
 AttemptToken token(std::uint64_t n) { return {1, 1, n}; }
 
@@ -529,6 +529,37 @@ TEST_CASE("a HELLO without answer is tried again, later each time up to a second
   CHECK(longest > 400 * kMs);
   CHECK(b.connects == 13);
   CHECK(b.take<SayHello>().size() == 13);
+}
+
+TEST_CASE("a WELCOME that answers a later HELLO than the first is followed by ANNOUNCE") {
+  Bench b(1, 0);
+  b.s.start(b.now);
+  b.act();
+  b.turn(kSecond);
+  b.turn(kSecond);
+  REQUIRE(b.take<SayHello>().size() == 2);
+  b.s.welcome({}, b.now);
+  b.act();
+  const auto announce = b.take<SayAnnounce>();
+  REQUIRE(announce.size() == 1);
+  CHECK(announce[0].end);
+  CHECK(announce[0].running.empty());
+}
+
+TEST_CASE("the loop is worth waking for one report while it may leave, and for a batch otherwise") {
+  Bench b(8, 0);
+  b.begin();
+  std::vector<CallId> ids = b.run(kBlock, {1, 2, 3, 4, 5, 6, 7, 8});
+  b.s.served(Lane::thread, 1000, kMs);
+  CHECK(b.s.worth_waking() == 1);
+  for (int i = 0; i < 2; ++i) {
+    b.ends(ids[static_cast<std::size_t>(i)]);
+    b.turn();
+    REQUIRE(b.reported().size() == 1);
+    CHECK((b.s.worth_waking() == 1) == (i == 0));  // two messages may be unacknowledged
+  }
+  b.s.ran_ack(1);
+  CHECK(b.s.worth_waking() == 1);
 }
 
 TEST_CASE("a silent daemon is pinged, and left after three heartbeats") {

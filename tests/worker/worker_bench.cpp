@@ -22,7 +22,8 @@ void print(const char* name, std::vector<double>& us) {
 }
 
 // `before`: calls sent on this connection already; credits count from its start.
-int throughput(FakeDaemon& daemon, const Process& worker, std::uint64_t total, std::uint64_t credit, std::uint64_t before) {
+int throughput(FakeDaemon& daemon, const Process& worker, std::uint64_t total, std::uint64_t credit,
+               std::uint64_t before) {
   wire::Frames batch;
   std::uint64_t sent = 0;
   std::uint64_t done = 0;
@@ -60,10 +61,13 @@ int throughput(FakeDaemon& daemon, const Process& worker, std::uint64_t total, s
   }
   const double took = seconds(start);
   const double used = worker.cpu() - cpu;
-  std::printf("%llu no-op calls in %.2f s: %.0f calls/s; worker %.3f us of CPU per call; %.0f calls per RAN, %llu other messages\n",
-              static_cast<unsigned long long>(done), took, static_cast<double>(done) / took,
-              used * 1e6 / static_cast<double>(done), static_cast<double>(done) / static_cast<double>(std::max<std::uint64_t>(rans, 1)),
-              static_cast<unsigned long long>(others));
+  std::printf(
+      "%llu no-op calls in %.2f s: %.0f calls/s; worker %.3f us of CPU per call; %.0f calls per RAN, %llu other "
+      "messages\n",
+      static_cast<unsigned long long>(done), took, static_cast<double>(done) / took,
+      used * 1e6 / static_cast<double>(done),
+      static_cast<double>(done) / static_cast<double>(std::max<std::uint64_t>(rans, 1)),
+      static_cast<unsigned long long>(others));
   return done == total ? 0 : 1;
 }
 

@@ -40,7 +40,8 @@ class ArenaBlob final : public Blob {
 }  // namespace
 
 Time clock_now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Slice keep_reply(const void* data, std::uint64_t size) {
@@ -147,9 +148,7 @@ bool CallTable::claim(CallRecord& r, CallId id) {
   return r.state.compare_exchange_strong(expected, make(id, kRunning), std::memory_order_acq_rel);
 }
 
-CallTable* CallTable::of(CallId id) {
-  return pool[(id >> kIndexBits) & (kTables - 1)].load(std::memory_order_acquire);
-}
+CallTable* CallTable::of(CallId id) { return pool[(id >> kIndexBits) & (kTables - 1)].load(std::memory_order_acquire); }
 
 CallRecord* CallTable::find(CallId id) {
   CallRecord* chunk = chunks_[index_of(id) / kChunk].load(std::memory_order_acquire);

@@ -106,9 +106,7 @@ class DoneRing {
     for (; head != tail; ++head) into.push_back(ids_[head % kSize]);
     head_.store(head, std::memory_order_release);
   }
-  std::uint32_t size() const {
-    return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
-  }
+  std::uint32_t size() const { return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire); }
 
  private:
   static constexpr std::uint32_t kSize = 2048;
@@ -120,8 +118,8 @@ class DoneRing {
 class CallTable {
  public:
   static constexpr std::uint64_t kEmitChunk = 64 * 1024;
-  static constexpr std::uint64_t kEmitAtFirst = 256 * 1024;    ///< of one call, before the daemon says more
-  static constexpr std::uint64_t kEmitQueued = 16ULL << 20;    ///< of all calls, not yet sent
+  static constexpr std::uint64_t kEmitAtFirst = 256 * 1024;  ///< of one call, before the daemon says more
+  static constexpr std::uint64_t kEmitQueued = 16ULL << 20;  ///< of all calls, not yet sent
   static constexpr Time kProgressEvery = 50'000'000;
 
   /// A table for one worker, with room for `calls`. Refused: this process has as many workers as it can have.
@@ -136,7 +134,9 @@ class CallTable {
   std::uint64_t reply_limit() const { return reply_limit_.load(std::memory_order_relaxed); }
 
   // The loop thread.
-  CallRecord& at(CallId id) { return chunks_[index_of(id) / kChunk].load(std::memory_order_acquire)[index_of(id) % kChunk]; }
+  CallRecord& at(CallId id) {
+    return chunks_[index_of(id) / kChunk].load(std::memory_order_acquire)[index_of(id) % kChunk];
+  }
   void prepare(CallId id, const AttemptToken& token, const CallSpec& spec, Slice input);
   /// True: it had not been claimed and never will be; the record is free.
   bool take_back(CallId id);
@@ -171,10 +171,10 @@ class CallTable {
   /// Ends the call if it still runs.
   void end_with(CallId id, Slice reply, std::unique_ptr<Failure> failure);
   bool should_stop(CallId id);
-  bool may_emit(const CallRecord& record, std::uint64_t bytes) const;  // pinned
+  bool may_emit(const CallRecord& record, std::uint64_t bytes) const;           // pinned
   void emit(CallRecord& record, std::uint32_t stream, std::string_view chunk);  // pinned; may_emit was true
-  void emit_refused(CallRecord& record, std::uint64_t bytes);  // pinned; on_writable when so much fits
-  void progress(CallRecord& record, double fraction, std::string_view text);  // pinned
+  void emit_refused(CallRecord& record, std::uint64_t bytes);                   // pinned; on_writable when so much fits
+  void progress(CallRecord& record, double fraction, std::string_view text);    // pinned
 
   /// Ends of calls of `table` on this thread go through `ring` from now on; null: no ring any more.
   static void use_ring(CallTable* table, DoneRing* ring);

@@ -185,9 +185,18 @@ const void* get_extension(const char*) { return nullptr; }
 }  // namespace
 
 const futured_host* host_table() {
-  static const futured_host table = {
-      sizeof(futured_host), FUTURED_ABI_VERSION, complete, fail, result_reserve, result_commit, cancelled,
-      emit,                 progress,            get,      log,  get_extension};
+  static const futured_host table = {sizeof(futured_host),
+                                     FUTURED_ABI_VERSION,
+                                     complete,
+                                     fail,
+                                     result_reserve,
+                                     result_commit,
+                                     cancelled,
+                                     emit,
+                                     progress,
+                                     get,
+                                     log,
+                                     get_extension};
   return &table;
 }
 

@@ -48,9 +48,9 @@ class ThreadLane {
 
  private:
   static constexpr std::uint32_t kMostRun = 64;
-  static constexpr Time kRunFor = 20'000;          // a run should not take longer
-  static constexpr Time kLook = 1'000'000;         // how long ended calls of an unfinished run may lie
-  static constexpr Time kStuck = 2'000'000;        // a call longer than this gives up the rest of its run
+  static constexpr Time kRunFor = 20'000;           // a run should not take longer
+  static constexpr Time kLook = 1'000'000;          // how long ended calls of an unfinished run may lie
+  static constexpr Time kStuck = 2'000'000;         // a call longer than this gives up the rest of its run
   static constexpr std::size_t kMostQueued = 8192;  // beyond: look for entries that were taken back
 
   struct alignas(64) Thread {

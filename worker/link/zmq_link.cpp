@@ -210,8 +210,9 @@ class ZmqLink final : public Link {
 
 Result<std::unique_ptr<Link>> make_zmq_link(const std::string& endpoint) {
   if (endpoint.find("://") == std::string::npos) {
-    return Status(Code::invalid, "\"" + endpoint + "\" is not an endpoint; one looks like ipc:///run/futured/futured.sock "
-                                                   "or tcp://host:4800");
+    return Status(Code::invalid, "\"" + endpoint +
+                                     "\" is not an endpoint; one looks like ipc:///run/futured/futured.sock "
+                                     "or tcp://host:4800");
   }
   return std::unique_ptr<Link>(new ZmqLink(endpoint));
 }

@@ -20,9 +20,9 @@ template <class T>
 bool has(std::uint32_t struct_size, std::size_t offset) {
   return offset + sizeof(T) <= struct_size;
 }
-#define FUTURED_FIELD(object, field)                                                                      \
+#define FUTURED_FIELD(object, field)                                                                                \
   (has<decltype((object)->field)>((object)->struct_size, offsetof(std::remove_cvref_t<decltype(*(object))>, field)) \
-       ? (object)->field                                                                                  \
+       ? (object)->field                                                                                            \
        : decltype((object)->field){})
 
 std::string text(const char* s) { return s == nullptr ? std::string() : std::string(s); }
@@ -32,15 +32,15 @@ std::string text(const char* s) { return s == nullptr ? std::string() : std::str
 bool is_task_name(std::string_view name) {
   if (name.empty() || name.size() > 64) return false;
   for (const char c : name) {
-    const bool good = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-                      c == '.' || c == '-';
+    const bool good =
+        (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
     if (!good) return false;
   }
   return true;
 }
 
 Status check_plugin_file(const std::string& file) {
-  struct stat info{};
+  struct stat info {};
   if (::stat(file.c_str(), &info) != 0) {
     return {errno == ENOENT ? Code::not_found : Code::internal, "plugin " + file + ": " + std::strerror(errno)};
   }
@@ -109,7 +109,8 @@ Result<LoadedPlugin> load_plugin(const std::string& file) {
     if (!is_task_name(type.name)) return bad("the task name \"" + type.name + "\" is not 1-64 of [A-Za-z0-9_.-]");
     if (!names.insert(type.name).second) return bad("it has two task types of the name " + type.name);
     if (t->lane != FUTURED_LANE_THREAD && t->lane != FUTURED_LANE_ASYNC) {
-      return bad("task " + type.name + " asks for lane " + std::to_string(t->lane) + ", which this program does not have");
+      return bad("task " + type.name + " asks for lane " + std::to_string(t->lane) +
+                 ", which this program does not have");
     }
     type.lane = t->lane == FUTURED_LANE_ASYNC ? Lane::async : Lane::thread;
     type.flags = t->flags;

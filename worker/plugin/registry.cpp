@@ -47,7 +47,8 @@ Status Registry::load(const std::string& file, const std::map<std::string, std::
   const std::lock_guard lock(mutex_);
   for (const Plugin& p : plugins_) {
     if (p.name == loaded->plugin.name && !p.file.empty()) {
-      return {Code::invalid, "plugin " + file + ": a plugin of the name " + p.name + " is already loaded from " + p.file};
+      return {Code::invalid,
+              "plugin " + file + ": a plugin of the name " + p.name + " is already loaded from " + p.file};
     }
   }
   for (const TaskType& t : loaded->types) {

@@ -74,7 +74,8 @@ struct SayPong {
 struct SayGoodbye {
   std::string reason;
 };
-using Message = std::variant<SayHello, SayAnnounce, SayRan, SayRunning, SayCredit, SayRecalled, SayPing, SayPong, SayGoodbye>;
+using Message =
+    std::variant<SayHello, SayAnnounce, SayRan, SayRunning, SayCredit, SayRecalled, SayPing, SayPong, SayGoodbye>;
 
 struct EmitRoom {
   CallId call = 0;
@@ -93,8 +94,8 @@ struct Actions {
   std::vector<Message> say;
 
   bool empty() const {
-    return note.empty() && !disconnect && !connect && take_back.empty() && stop.empty() && start[0].empty() && start[1].empty() &&
-           emit_room.empty() && say.empty();
+    return note.empty() && !disconnect && !connect && take_back.empty() && stop.empty() && start[0].empty() &&
+           start[1].empty() && emit_room.empty() && say.empty();
   }
   void clear() {
     note.clear();

@@ -25,8 +25,8 @@ struct CallEntry {
   std::uint32_t prev = kNoIndex;
   std::uint32_t type = kNoType;
   Lane lane = Lane::thread;
-  bool waiting = false;      ///< here; otherwise handed to its lane
-  bool started = false;      ///< known to run
+  bool waiting = false;  ///< here; otherwise handed to its lane
+  bool started = false;  ///< known to run
   bool told_to_stop = false;
   bool stop_if_late = false;  ///< asked back; to be stopped if that comes too late
   /// What the answer to Actions::take_back is for.

@@ -33,9 +33,7 @@ std::uint32_t Reports::next_batch() const {
   return static_cast<std::uint32_t>(count);
 }
 
-void Reports::sent(std::uint32_t count) {
-  clock_.sent(count, in_body(next_to_send(), next_to_send() + count));
-}
+void Reports::sent(std::uint32_t count) { clock_.sent(count, in_body(next_to_send(), next_to_send() + count)); }
 
 bool Reports::acked(std::uint64_t below) {
   const std::uint64_t from = first_unacked();

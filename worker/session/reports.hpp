@@ -42,7 +42,8 @@ class Reports {
   std::uint64_t waiting() const { return clock_.waiting(); }
   /// Sent or not.
   std::uint64_t unacked() const { return clock_.next_to_add() - clock_.first_unacked(); }
-  bool in_flight() const { return clock_.unacked() != 0; }
+  /// A report added now would leave at the next flush.
+  bool at_once() const { return clock_.at_once(); }
   bool choked() const { return unacked() >= kManyUnacked || bytes_ >= kManyUnackedBytes; }
   /// One of first_unacked() <= number < next_to_add().
   const Report& at(std::uint64_t number) const { return ring_[number & (ring_.size() - 1)]; }

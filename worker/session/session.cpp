@@ -8,13 +8,13 @@ namespace {
 
 constexpr Time kMs = 1'000'000;
 constexpr Time kSecond = 1000 * kMs;
-constexpr Time kGreeting = kSecond;          // from HELLO to WELCOME
-constexpr Time kRetryFirst = 50 * kMs;       // doubling
+constexpr Time kGreeting = kSecond;     // from HELLO to WELCOME
+constexpr Time kRetryFirst = 50 * kMs;  // doubling
 constexpr Time kRetryMost = kSecond;
-constexpr Time kNameRunning = 5 * kMs;       // a call that runs this long is named
-constexpr Time kNameBeside = kMs / 2;        // ... this long, when a RAN goes anyway: a shorter one is as good as done
-constexpr Time kDrainPatience = 5 * kSecond; // for a daemon to come back and take the last reports
-constexpr std::size_t kPage = 4096;          // tokens in one message
+constexpr Time kNameRunning = 5 * kMs;        // a call that runs this long is named
+constexpr Time kNameBeside = kMs / 2;         // ... this long, when a RAN goes anyway: a shorter one is as good as done
+constexpr Time kDrainPatience = 5 * kSecond;  // for a daemon to come back and take the last reports
+constexpr std::size_t kPage = 4096;           // tokens in one message
 
 }  // namespace
 
@@ -49,6 +49,7 @@ void Session::start(Time now) {
 
 void Session::connect(Time now) {
   ++generation_;
+  ++hellos_;
   phase_ = Phase::greeting;
   greeting_until_ = now + kGreeting;
   heard_ = now;
@@ -105,7 +106,7 @@ void Session::welcome(const Welcome& welcome, Time now) {
   heartbeat_ = std::max<Time>(welcome.heartbeat, 0);
   next_ping_ = now;
   if (welcome.payload_limit != 0) payload_limit_ = welcome.payload_limit;
-  if (std::exchange(welcomed_before_, true)) announce();
+  if (hellos_ > 1) announce();  // an earlier HELLO may have been heard although its WELCOME was not
   reports_.rewind();
 }
 
@@ -121,7 +122,8 @@ void Session::announce() {
     ++n;
   };
   calls_.for_each([&](CallEntry& c) { add(c.started ? &SayAnnounce::running : &SayAnnounce::waiting, c.token); });
-  for (std::uint64_t i = reports_.first_unacked(); i != reports_.end(); ++i) add(&SayAnnounce::ended, reports_.at(i).token);
+  for (std::uint64_t i = reports_.first_unacked(); i != reports_.end(); ++i)
+    add(&SayAnnounce::ended, reports_.at(i).token);
   page.end = true;
   actions_.say.emplace_back(std::move(page));
   seen_.clear();
@@ -515,7 +517,7 @@ void Session::flush(Time now) {
 
 std::uint32_t Session::worth_waking() const {
   if (phase_ != Phase::ready) return AckClock::kElements;
-  if (!reports_.in_flight()) return 1;
+  if (reports_.at_once()) return 1;
   const std::uint64_t until_batch =
       reports_.waiting() < AckClock::kElements ? AckClock::kElements - reports_.waiting() : 1;
   const std::uint64_t quarter = std::max<std::uint64_t>(1, lanes_[0].prefetch.window() / 4);

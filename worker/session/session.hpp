@@ -29,10 +29,10 @@ namespace futured::worker {
 struct SessionConfig {
   std::uint32_t threads = 1;
   std::uint32_t async_slots = 0;
-  Time orphan = 0;                     ///< leave when there was no daemon for this long; 0: try for ever
-  std::uint64_t seed = 1;              ///< of the jitter
-  std::uint32_t tag = 0;               ///< in every CallId
-  std::uint64_t first_generation = 1;  ///< of the first CallId
+  Time orphan = 0;                            ///< leave when there was no daemon for this long; 0: try for ever
+  std::uint64_t seed = 1;                     ///< of the jitter
+  std::uint32_t tag = 0;                      ///< in every CallId
+  std::uint64_t first_generation = 1;         ///< of the first CallId
   std::uint64_t payload_limit = 64ULL << 20;  ///< until the daemon says another
 };
 
@@ -64,12 +64,12 @@ class Session {
   void set_types(std::span<const CallType> types);
 
   // Events of the connection.
-  void start(Time now);                        ///< the first event of all
-  void lost(Time now);                         ///< the connection is gone
-  void reconnect(Time now);                    ///< drop the connection and say hello again
-  void heard(Time now) { heard_ = now; }       ///< any message of the current connection, before its own event
-  void tick(Time now);                         ///< at the latest at next_deadline()
-  void flush(Time now);                        ///< the end of a turn
+  void start(Time now);                   ///< the first event of all
+  void lost(Time now);                    ///< the connection is gone
+  void reconnect(Time now);               ///< drop the connection and say hello again
+  void heard(Time now) { heard_ = now; }  ///< any message of the current connection, before its own event
+  void tick(Time now);                    ///< at the latest at next_deadline()
+  void flush(Time now);                   ///< the end of a turn
 
   // Messages of the current connection.
   void welcome(const Welcome& welcome, Time now);
@@ -85,8 +85,9 @@ class Session {
   void misbehaved(std::string what, Time now);  ///< the daemon sent what it must not send
 
   // Events of the lanes.
-  void taken_back(CallId call, bool yes, Time now);  ///< answer to Actions::take_back: it had not started and never will
-  void started(CallId call, Time now);               ///< a call of the thread lane is seen running
+  void taken_back(CallId call, bool yes,
+                  Time now);            ///< answer to Actions::take_back: it had not started and never will
+  void started(CallId call, Time now);  ///< a call of the thread lane is seen running
   void served(Lane lane, std::uint64_t calls, Time busy);
   void ended(CallId call, Slice reply, std::unique_ptr<Failure> failure, Time now);
 
@@ -125,7 +126,7 @@ class Session {
     LaneState(Lane lane, std::uint32_t n) : prefetch(lane, n), slots(n) {}
     Prefetch prefetch;
     std::uint32_t slots;
-    bool offered = false;       // there is a type of this lane
+    bool offered = false;        // there is a type of this lane
     std::uint64_t received = 0;  // on this connection
     std::uint64_t credit = 0;    // last said on this connection
   };
@@ -157,16 +158,16 @@ class Session {
   Actions actions_;
   std::vector<Seen> seen_;  // started, not yet named in RUNNING; ascending by time from seen_first_
   std::size_t seen_first_ = 0;
-  SayRecalled recalled_;    // being answered
+  SayRecalled recalled_;  // being answered
   std::size_t recall_open_ = 0;
   bool recall_unasked_ = false;  // giving back: only what does return is said
-  Time busy_ = 0;           // since the last RAN
+  Time busy_ = 0;                // since the last RAN
 
   Phase phase_ = Phase::idle;
   Ending ending_ = Ending::none;
   std::string ending_text_;
   std::uint16_t generation_ = 0;
-  bool welcomed_before_ = false;
+  std::uint64_t hellos_ = 0;
   bool giving_back_ = false;   // nothing new is started
   Time drain_since_ = kNever;  // no more is asked for; over when nothing is left
   Time retry_at_ = kNever;
