@@ -118,8 +118,14 @@ class ThreadPool : public std::enable_shared_from_this<ThreadPool> {
         queue_.pop_front();
         lock.unlock();
         w->run();
+        // Who learns of the result may submit at once: this thread is there for it and no other is started.
+        lock.lock();
+        ++idle_;
+        lock.unlock();
+        w->publish();
         w.reset();
         lock.lock();
+        --idle_;
       } else if (shut_ || !broken_.empty()) {
         return;
       } else {
@@ -170,7 +176,8 @@ class ThreadPool : public std::enable_shared_from_this<ThreadPool> {
 }  // namespace detail
 
 ThreadPoolOptions& ThreadPoolOptions::max_workers(std::ptrdiff_t n) {
-  if (n < 1) throw std::invalid_argument("ThreadPoolExecutor: max_workers is " + std::to_string(n) + "; it must be at least 1");
+  if (n < 1)
+    throw std::invalid_argument("ThreadPoolExecutor: max_workers is " + std::to_string(n) + "; it must be at least 1");
   max_workers_ = static_cast<std::size_t>(n);
   return *this;
 }

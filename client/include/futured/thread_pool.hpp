@@ -42,7 +42,8 @@ struct Work {
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
   virtual ~Work() = default;
-  virtual void run() = 0;  ///< resolves the cell; throws nothing
+  virtual void run() = 0;      ///< makes the call, if it was not cancelled; throws nothing
+  virtual void publish() = 0;  ///< after run(): resolves the cell
   CellRef cell;
 };
 
@@ -50,9 +51,8 @@ template <class R, class Fn>
 struct TypedWork final : Work {
   explicit TypedWork(Fn f) : fn(std::move(f)) {}
   void run() override {
-    if (!set_running_or_notify_cancel(*cell)) return;
-    std::unique_ptr<Value> value;
-    std::exception_ptr error;
+    ran = set_running_or_notify_cancel(*cell);
+    if (!ran) return;
     try {
       if constexpr (std::is_void_v<R>) {
         (*fn)();
@@ -63,6 +63,9 @@ struct TypedWork final : Work {
       error = std::current_exception();
     }
     fn.reset();  // the arguments go before anybody hears of the result
+  }
+  void publish() override {
+    if (!ran) return;
     if (error) {
       set_error(*cell, std::move(error));
     } else {
@@ -70,6 +73,9 @@ struct TypedWork final : Work {
     }
   }
   std::optional<Fn> fn;
+  std::unique_ptr<Value> value;
+  std::exception_ptr error;
+  bool ran = false;
 };
 
 class ThreadPool;
@@ -87,7 +93,7 @@ class ThreadPoolExecutor {
 
   /// Calls fn(args...) later. Throws ShutdownError, BrokenExecutor.
   template <class Fn, class... Args>
-    requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
+  requires std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>
   auto submit(Fn&& fn, Args&&... args) {
     using R = std::decay_t<std::invoke_result_t<std::decay_t<Fn>, std::decay_t<Args>...>>;
     auto call = [f = std::decay_t<Fn>(std::forward<Fn>(fn)),
