@@ -200,10 +200,10 @@ class LocalHome final : public Home {
   }
   void check_alive() const override {
     if (pool_ && born_ != fork_generation()) {
-      throw BrokenExecutor("this future belongs to a thread pool made before fork(); its threads are not in this process");
+      throw BrokenExecutor(
+          "this future belongs to a thread pool made before fork(); its threads are not in this process");
     }
   }
-
 
   unsigned born() const { return born_; }
 
@@ -215,8 +215,7 @@ class LocalHome final : public Home {
 }  // namespace
 
 unsigned fork_generation() {
-  static const int registered =
-      pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
   (void)registered;
   return forks.load(std::memory_order_relaxed);
 }

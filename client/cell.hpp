@@ -1,7 +1,9 @@
-// Cell: the shared state of a future, 64 bytes. Cells live in slabs of a connection or alone on the heap; their Home knows.
+// Cell: the shared state of a future, 64 bytes. Cells live in slabs of a connection or alone on the heap; their Home
+// knows.
 //
-// `word` holds the state and a lock bit. Whoever waits hangs a Link into the cell under the lock; whoever resolves the cell
-// takes the links out under the lock, hands the nodes to their waiters, and wakes each waiter once per batch (WakeList).
+// `word` holds the state and a lock bit. Whoever waits hangs a Link into the cell under the lock; whoever resolves the
+// cell takes the links out under the lock, hands the nodes to their waiters, and wakes each waiter once per batch
+// (WakeList).
 #pragma once
 
 #include <sched.h>
@@ -51,8 +53,8 @@ class Waiter {
   /// Any thread.
   void push(WaitNode* node) {
     node->next_ready = ready_.load(std::memory_order_relaxed);
-    while (!ready_.compare_exchange_weak(node->next_ready, node, std::memory_order_release,
-                                         std::memory_order_relaxed)) {
+    while (
+        !ready_.compare_exchange_weak(node->next_ready, node, std::memory_order_release, std::memory_order_relaxed)) {
     }
     pushed_.fetch_add(1, std::memory_order_acq_rel);
   }
@@ -147,9 +149,7 @@ class Cell {
   // ---- the producing side; each is a no-op with result false if the cell is done
   bool start();  ///< pending -> running
   bool succeed(Slice reply, WakeList& wakes) { return finish(std::move(reply), nullptr, nullptr, wakes); }
-  bool succeed(std::unique_ptr<Value> value, WakeList& wakes) {
-    return finish({}, std::move(value), nullptr, wakes);
-  }
+  bool succeed(std::unique_ptr<Value> value, WakeList& wakes) { return finish({}, std::move(value), nullptr, wakes); }
   bool fail(std::exception_ptr error, WakeList& wakes) { return finish({}, nullptr, std::move(error), wakes); }
   /// `notify`: in one step to cancelled_and_notified. `error`: the CancelledError to throw; null: the plain one.
   /// `running_too`: also from running.
@@ -197,7 +197,8 @@ inline std::uint32_t Cell::lock() {
 /// Counts the forks this process went through; executors of another count are broken.
 unsigned fork_generation();
 
-/// The home of cells that no connection knows: promises and thread pools. One for each fork generation, never destroyed.
+/// The home of cells that no connection knows: promises and thread pools. One for each fork generation, never
+/// destroyed.
 Home* local_home();
 /// Like it, for cells that a thread of this process resolves: they are lost after a fork.
 Home* pool_home();

@@ -379,8 +379,7 @@ bool Connection::cancel(Cell& cell, Handle handle, std::optional<std::chrono::na
   pump();
   Lock lock(state_);
   // The outcome may overtake the answer.
-  wait_event(lock, Deadline::max(),
-             [&] { return wait->answered || closed_ || cell.state() >= CellState::cancelled; });
+  wait_event(lock, Deadline::max(), [&] { return wait->answered || closed_ || cell.state() >= CellState::cancelled; });
   // A verdict of CANCELLED shows in the cell, unless its outcome was here first: then that stands.
   return wait->answered && grace && wait->verdicts.front() == v1::Cancelled::REQUESTED;
 }
@@ -551,9 +550,8 @@ void Connection::close(std::chrono::nanoseconds flush) {
     if (closed_) return;
     shut_ = true;
     event();
-    wait_event(lock, deadline_after(flush), [this] {
-      return session_.unaccepted() == 0 || session_.phase() == client::Session::Phase::ended;
-    });
+    wait_event(lock, deadline_after(flush),
+               [this] { return session_.unaccepted() == 0 || session_.phase() == client::Session::Phase::ended; });
     stop_ = true;
   }
   wake_io();

@@ -1,9 +1,10 @@
 // Connection: the one place where the session (what to say), a link (how it travels) and the cells (who waits) meet.
 //
-// Two mutexes. `state_` guards the session, the slab and every table. `io_` guards the link and is held by whoever moves
-// messages: the I/O thread, or a thread of the user that has just submitted and finds it free (flat combining: who holds it
-// also sends what others left; after releasing it he looks again). Order: io_ before state_. Neither is held while a user's code
-// runs: done callbacks and live output have a thread of their own. Cells are resolved under io_ alone.
+// Two mutexes. `state_` guards the session, the slab and every table. `io_` guards the link and is held by whoever
+// moves messages: the I/O thread, or a thread of the user that has just submitted and finds it free (flat combining:
+// who holds it also sends what others left; after releasing it he looks again). Order: io_ before state_. Neither is
+// held while a user's code runs: done callbacks and live output have a thread of their own. Cells are resolved under
+// io_ alone.
 //
 // Lifetime: held by its executor and by the cells it made. close() ends the threads; what is left is plain data.
 #pragma once
@@ -200,12 +201,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   v1::Welcome welcome_;
   std::uint64_t payload_limit_ = wire::kDefaultPayloadLimit;
   bool welcomed_ = false;
-  Status first_failure_;   // of opening
-  Status refusal_;         // latest, if not for good
-  bool shut_ = false;      // no more submits
+  Status first_failure_;  // of opening
+  Status refusal_;        // latest, if not for good
+  bool shut_ = false;     // no more submits
   bool closed_ = false;
   bool stop_ = false;
-  int resolving_ = 0;      // batches whose cells are being resolved
+  int resolving_ = 0;  // batches whose cells are being resolved
   std::condition_variable event_cv_;
   int event_waiters_ = 0;
 

@@ -1,5 +1,5 @@
-// What the tools of this project do with a connection beyond submitting: questions, attach by number, live output, cancel
-// with a verdict. In-tree only. Any thread; calls block up to their timeout and throw nothing.
+// What the tools of this project do with a connection beyond submitting: questions, attach by number, live output,
+// cancel with a verdict. In-tree only. Any thread; calls block up to their timeout and throw nothing.
 #pragma once
 
 #include <chrono>
@@ -41,8 +41,8 @@ class Control {
     TaskId id;
     v1::State state = v1::STATE_UNKNOWN;  ///< when it was attached
   };
-  /// One entry per task asked for; not_found or forgotten tasks have a future that fails so and number 0 or as asked. `output` is called with
-  /// the live output of all of them, from where it stands now.
+  /// One entry per task asked for; not_found or forgotten tasks have a future that fails so and number 0 or as asked.
+  /// `output` is called with the live output of all of them, from where it stands now.
   using Output = std::function<void(std::size_t index, int stream, std::string_view bytes)>;
   Result<std::vector<Attached>> attach(const std::vector<v1::TaskRef>& tasks, Nanos timeout, Output output = nullptr);
   Result<Attached> attach(TaskNumber number, Nanos timeout, OutputCallback output = nullptr);

@@ -28,8 +28,8 @@ wire::Frames encode(const order::Delivered& delivered, std::uint16_t generation)
 wire::Frames encode(const order::Cancel& cancel, std::uint16_t generation);
 wire::Frames encode(const order::Attach& attach, std::uint16_t generation);
 
-std::string raw_id(const TaskId& id);       ///< 16 bytes
-TaskId read_id(const std::string& raw);     ///< zeros if it is not 16 bytes
+std::string raw_id(const TaskId& id);    ///< 16 bytes
+TaskId read_id(const std::string& raw);  ///< zeros if it is not 16 bytes
 
 Status status_of(const v1::Problem& problem, const char* fallback);
 

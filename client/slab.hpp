@@ -1,4 +1,5 @@
-// The cells of a stream, in chunks by seq: no allocation and no hash per task. A chunk goes when all its cells are released.
+// The cells of a stream, in chunks by seq: no allocation and no hash per task. A chunk goes when all its cells are
+// released.
 #pragma once
 
 #include <atomic>
@@ -56,9 +57,7 @@ class Chunk final : public RemoteHome {
   Cell* cell(Seq seq) { return std::launder(static_cast<Cell*>(at(seq - base_))); }
   Seq base() const { return base_; }
   Seq end() const { return base_ + used_; }
-  Seq seq_of(const Cell& c) const {
-    return base_ + static_cast<Seq>(&c - reinterpret_cast<const Cell*>(cells_));
-  }
+  Seq seq_of(const Cell& c) const { return base_ + static_cast<Seq>(&c - reinterpret_cast<const Cell*>(cells_)); }
 
   client::Handle handle(const Cell& c) const override { return seq_of(c); }
   TaskId id(const Cell& c) const override;
@@ -107,7 +106,8 @@ class Slab {
   /// After this the connection does not look the cell up any more.
   void resolved(Seq seq) {
     Entry& e = entries_[seq / Chunk::kCells - first_];
-    // The chunk may be freed by the last handle as soon as all is resolved; one that takes more is held by its unused cells.
+    // The chunk may be freed by the last handle as soon as all is resolved; one that takes more is held by its unused
+    // cells.
     if (--e.unresolved == 0 && e.chunk->full()) e.chunk = nullptr;
     while (!entries_.empty() && entries_.front().chunk == nullptr) {
       entries_.pop_front();

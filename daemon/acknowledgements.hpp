@@ -1,7 +1,7 @@
-// Acknowledgements that wait a moment for company. On an idle way ACCEPTED and RANACK would be messages, and wake-ups, of
-// their own between those that somebody waits for; here they leave together with the next message to the same peer. They
-// leave at once when the peer has sent two batches, because then it may be waiting for them to send a third, and after
-// half a millisecond in any case. Loop thread; time is an argument.
+// Acknowledgements that wait a moment for company. On an idle way ACCEPTED and RANACK would be messages, and wake-ups,
+// of their own between those that somebody waits for; here they leave together with the next message to the same peer.
+// They leave at once when the peer has sent two batches, because then it may be waiting for them to send a third, and
+// after half a millisecond in any case. Loop thread; time is an argument.
 #pragma once
 
 #include <algorithm>

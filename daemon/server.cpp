@@ -246,9 +246,8 @@ void Server::acknowledge(std::int64_t now) {
   }
   if (!accept_acks_.empty()) {
     for (const scheduler::Outcome& o : actions_.outcomes) accept_acks_.company(o.session);
-    accept_acks_.take_due(now, [this](scheduler::SessionId, const std::vector<scheduler::Accepted>& list) {
-      encoder_.accepted(list);
-    });
+    accept_acks_.take_due(
+        now, [this](scheduler::SessionId, const std::vector<scheduler::Accepted>& list) { encoder_.accepted(list); });
   }
   if (report_acks_.empty()) return;
   for (std::size_t i = 0; i < actions_.runs.size(); ++i) {

@@ -105,10 +105,10 @@ class Server final : public Daemon {
   Encoder encoder_;
 
   std::unordered_map<ConnectionId, Connection> connections_;
-  std::vector<ConnectionId> waiting_;          ///< connections with something waiting
-  std::vector<ConnectionId> overflowed_;       ///< connections with too much waiting, closed after the turn
-  std::map<WorkerId, std::uint64_t> reports_;  ///< per worker: reports taken
-  Acknowledgements<WorkerId, std::uint64_t> report_acks_;    ///< reports taken
+  std::vector<ConnectionId> waiting_;                      ///< connections with something waiting
+  std::vector<ConnectionId> overflowed_;                   ///< connections with too much waiting, closed after the turn
+  std::map<WorkerId, std::uint64_t> reports_;              ///< per worker: reports taken
+  Acknowledgements<WorkerId, std::uint64_t> report_acks_;  ///< reports taken
   Acknowledgements<scheduler::SessionId, scheduler::Accepted> accept_acks_;
   std::map<std::string, v1::TaskType> types_;  ///< from plugins and from workers, with schema
   struct Stream {

@@ -54,8 +54,7 @@ Executor Executor::embedded(const EmbeddedOptions& options) {
   o.connect_timeout = std::chrono::seconds(30);
   // The connection may live as long as its futures; the daemon must not.
   auto opened = detail::Connection::open(
-      o,
-      [weak = std::weak_ptr(host.value())](std::function<void()> wake) -> Result<std::unique_ptr<client::Link>> {
+      o, [weak = std::weak_ptr(host.value())](std::function<void()> wake) -> Result<std::unique_ptr<client::Link>> {
         const auto alive = weak.lock();
         auto end = alive ? alive->connect() : nullptr;
         if (!end) return Status(Code::unavailable, "the embedded daemon has stopped");

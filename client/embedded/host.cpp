@@ -14,10 +14,10 @@ Result<std::shared_ptr<Host>> Host::start(const EmbeddedOptions& o) {
   config.worker_program = o.worker_program();
   config.plugin_config = o.config();
   config.log_level = o.log_level();
-  // Functions of this process need no worker program and no plugins; whoever names one of these wants a pool of processes,
-  // now or after scaling.
-  const bool processes = o.processes() != 0 || !o.plugin_dirs().empty() || !o.plugins().empty() ||
-                         !o.worker_program().empty();
+  // Functions of this process need no worker program and no plugins; whoever names one of these wants a pool of
+  // processes, now or after scaling.
+  const bool processes =
+      o.processes() != 0 || !o.plugin_dirs().empty() || !o.plugins().empty() || !o.worker_program().empty();
   PoolConfig pool;
   pool.processes = o.processes();
   pool.threads = o.threads();

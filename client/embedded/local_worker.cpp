@@ -16,8 +16,9 @@ class LocalWorker::Impl {
  public:
   Impl(Executor& executor, const WorkerOptions& options) : host_(detail::host_of(executor)) {
     if (!host_) {
-      throw std::invalid_argument("LocalWorker: this executor is a connection; functions of this process are offered "
-                                  "through Executor::embedded()");
+      throw std::invalid_argument(
+          "LocalWorker: this executor is a connection; functions of this process are offered "
+          "through Executor::embedded()");
     }
     connection_ = &executor.core().connection();
     config_.pool = options.pool();

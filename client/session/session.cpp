@@ -329,8 +329,8 @@ std::optional<Order> Session::next(Time now) {
     return c->second.cancel;
   }
   if (delivered_due(now)) {
-    order::Delivered d{processed_, processed_ + options_.result_window_tasks,
-                       processed_bytes_ + options_.result_window_bytes, {}};
+    order::Delivered d{
+        processed_, processed_ + options_.result_window_tasks, processed_bytes_ + options_.result_window_bytes, {}};
     for (const Handle h : std::exchange(output_to_tell_, {})) {
       const auto at = output_.find(h);
       if (at == output_.end()) continue;

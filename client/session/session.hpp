@@ -1,6 +1,6 @@
-// The client's side of the protocol, sans-IO: one stream of tasks, its windows, and how it survives lost connections and
-// daemons. It holds no future: it says which handles are resolved, once each. The owner calls it on one thread at a time,
-// tells it what arrives and what time it is, and carries out what next() orders.
+// The client's side of the protocol, sans-IO: one stream of tasks, its windows, and how it survives lost connections
+// and daemons. It holds no future: it says which handles are resolved, once each. The owner calls it on one thread at a
+// time, tells it what arrives and what time it is, and carries out what next() orders.
 //
 //   down --next(): Connect--> opening --connected()--> (next(): Hello) greeting --on_welcome()--> up
 //     ^---------- on_lost(), on_refused(not now), a deadline ----------------------------------/
@@ -137,8 +137,8 @@ class Session {
   /// No outcome of this handle is wanted or can come any more. True if it was awaited.
   bool resolve(Handle handle);
 
-  // ---- what arrives; the owner has checked the generation. A Status that is not ok means: the daemon broke the protocol;
-  // the session goes down and connects again.
+  // ---- what arrives; the owner has checked the generation. A Status that is not ok means: the daemon broke the
+  // protocol; the session goes down and connects again.
   void connected(Time now);
   void heard(Time now) { last_heard_ = now; }
   /// `lost`: handles whose tasks this daemon does not know any more, resolved by that.
@@ -151,8 +151,8 @@ class Session {
   Status on_accepted(Seq first_seq, std::uint64_t count, std::uint64_t credit_tasks, std::uint64_t credit_bytes,
                      Time now);
   /// `fresh`: indices of those that resolve their handle now; all others are repetitions.
-  Status on_outcomes(std::uint64_t first_delivery, std::span<const Handle> handles, std::span<const std::uint64_t> sizes,
-                     Time now, std::vector<std::uint32_t>& fresh);
+  Status on_outcomes(std::uint64_t first_delivery, std::span<const Handle> handles,
+                     std::span<const std::uint64_t> sizes, Time now, std::vector<std::uint32_t>& fresh);
   /// How many bytes at the front of this chunk were seen before (repeated after a reconnect); all of them if `size`.
   std::uint64_t on_output(Handle handle, std::uint32_t attempt, std::uint64_t offset, std::uint64_t size);
   /// True if the request was open.
@@ -224,7 +224,7 @@ class Session {
   Handle next_attach_ = kAttachBit;
 
   // result window
-  std::uint64_t processed_ = 0;        // deliveries taken
+  std::uint64_t processed_ = 0;  // deliveries taken
   std::uint64_t processed_bytes_ = 0;
   std::uint64_t told_processed_ = 0;
   std::uint64_t told_bytes_ = 0;
@@ -235,9 +235,9 @@ class Session {
   bool output_urgent_ = false;
 
   std::uint64_t next_request_ = 1;
-  std::map<std::uint64_t, PendingCancel> cancels_;    // not answered
+  std::map<std::uint64_t, PendingCancel> cancels_;  // not answered
   std::map<std::uint64_t, order::Attach> attaches_;
-  std::uint64_t cancels_sent_ = 0;   // requests at or below this were sent on this connection
+  std::uint64_t cancels_sent_ = 0;  // requests at or below this were sent on this connection
   std::uint64_t attaches_sent_ = 0;
   std::vector<std::uint64_t> pongs_;
 };

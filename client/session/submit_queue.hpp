@@ -26,12 +26,12 @@ struct SubmitBatch {
     Slice payload;
   };
   Seq first = 0;
-  std::vector<std::uint32_t> size;    // of each payload
-  std::string blob;                   // the small ones, one after the other
-  std::vector<Framed> framed;         // the large ones, ascending
-  std::vector<SpecRef> specs;         // at least one
-  std::vector<std::uint32_t> spec_of; // empty: all 0
-  std::uint64_t bytes = 0;            // of all payloads
+  std::vector<std::uint32_t> size;     // of each payload
+  std::string blob;                    // the small ones, one after the other
+  std::vector<Framed> framed;          // the large ones, ascending
+  std::vector<SpecRef> specs;          // at least one
+  std::vector<std::uint32_t> spec_of;  // empty: all 0
+  std::uint64_t bytes = 0;             // of all payloads
 };
 
 /// Tasks [from, from + count) of a batch.

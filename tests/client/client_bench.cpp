@@ -106,9 +106,10 @@ int main(int argc, char** argv) {
     const double used = cpu_seconds() - cpu;
     const auto freeing = Clock::now();
     futures.clear();
-    std::printf("%zu tasks: %.0f/s submitted, %.0f/s with results, %.2f us CPU per task in the client, %.3f s to free\n",
-                n, static_cast<double>(n) / submitted, static_cast<double>(n) / total,
-                used / static_cast<double>(n) * 1e6, since(freeing));
+    std::printf(
+        "%zu tasks: %.0f/s submitted, %.0f/s with results, %.2f us CPU per task in the client, %.3f s to free\n", n,
+        static_cast<double>(n) / submitted, static_cast<double>(n) / total, used / static_cast<double>(n) * 1e6,
+        since(freeing));
     if (bytes != n * 5) std::printf("WRONG: %zu bytes\n", bytes);
   }
   kill(daemon, SIGKILL);

@@ -116,8 +116,7 @@ class Daemon {
   void send_raw(const std::vector<std::string>& frames) {
     socket_.send(zmq::buffer(peer_), zmq::send_flags::sndmore);
     for (std::size_t i = 0; i < frames.size(); ++i) {
-      socket_.send(zmq::buffer(frames[i]),
-                   i + 1 < frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
+      socket_.send(zmq::buffer(frames[i]), i + 1 < frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
     }
   }
   void send(const futured::wire::Frames& frames) {

@@ -169,8 +169,8 @@ Executor connect(PipeDaemon& daemon) {
   o.one_try = false;
   o.session.backoff_first = client::kMillisecond;
   o.session.backoff_max = client::kMillisecond;
-  auto opened = detail::Connection::open(
-      o, [&daemon](std::function<void()> wake) -> Result<std::unique_ptr<client::Link>> {
+  auto opened =
+      detail::Connection::open(o, [&daemon](std::function<void()> wake) -> Result<std::unique_ptr<client::Link>> {
         return client::make_pipe_link(daemon.connect(), std::move(wake));
       });
   REQUIRE(opened.ok());

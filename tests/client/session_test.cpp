@@ -42,8 +42,8 @@ struct Client {
   std::vector<Handle> welcome(std::uint64_t window = 1000, Time now = 0, bool resumed = false, Seq accepted = 0,
                               std::string instance = "one", std::uint64_t bytes = 1 << 20) {
     std::vector<Handle> lost;
-    const Status s = session.on_welcome({std::move(instance), accepted, accepted + window, bytes, resumed, 5 * kSecond},
-                                        now, lost);
+    const Status s =
+        session.on_welcome({std::move(instance), accepted, accepted + window, bytes, resumed, 5 * kSecond}, now, lost);
     CHECK(s.ok());
     return lost;
   }
@@ -441,8 +441,8 @@ TEST_CASE("histories of losses, restarts and repetitions: each task resolves exa
     bool knows = false;
     bool connected = false;
     Seq accepted = 0;
-    std::vector<Handle> undelivered;    // accepted, in order of their end
-    std::vector<Handle> delivered;      // all deliveries of this daemon's session
+    std::vector<Handle> undelivered;  // accepted, in order of their end
+    std::vector<Handle> delivered;    // all deliveries of this daemon's session
     std::uint64_t base = 0, sent = 0, credit = 0;
     const auto connection_gone = [&] {
       connected = false;
@@ -488,11 +488,11 @@ TEST_CASE("histories of losses, restarts and repetitions: each task resolves exa
           credit = h->credit_tasks;
           connected = true;
           std::vector<Handle> lost;
-          REQUIRE(c.session
-                      .on_welcome({std::to_string(instance), accepted, accepted + 40, accepted * 3 + 200, resumed,
-                                   kSecond},
-                                  now, lost)
-                      .ok());
+          REQUIRE(
+              c.session
+                  .on_welcome({std::to_string(instance), accepted, accepted + 40, accepted * 3 + 200, resumed, kSecond},
+                              now, lost)
+                  .ok());
           for (const Handle l : lost) mark(l);
         } else if (const auto* s = std::get_if<order::Submit>(&*order)) {
           if (!connected) continue;

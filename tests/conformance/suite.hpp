@@ -1,5 +1,5 @@
-// The behaviours of Python's concurrent.futures, written once and run against every kind of executor. A fixture says how
-// to make an executor and how to call the few functions that the tests need:
+// The behaviours of Python's concurrent.futures, written once and run against every kind of executor. A fixture says
+// how to make an executor and how to call the few functions that the tests need:
 //
 //   struct F {
 //     explicit F(std::size_t workers);       // at most that many calls at once

@@ -196,13 +196,15 @@ TEST_CASE("a TimeoutError thrown by a call is not taken for the map's own") {
 TEST_CASE("map along several ranges ends with the shortest; an endless one is fine with a buffer") {
   ThreadPoolExecutor pool(2);
   std::vector<int> out;
-  for (auto& r : pool.map(MapOptions(), [](int a, int b) { return a * b; }, std::vector{1, 2, 3}, std::vector{4, 5})) {
+  for (auto& r : pool.map(
+           MapOptions(), [](int a, int b) { return a * b; }, std::vector{1, 2, 3}, std::vector{4, 5})) {
     out.push_back(r);
   }
   CHECK(out == std::vector{4, 10});
   std::atomic<int> read{0};
-  auto results = pool.map(MapOptions().buffersize(2), [](const std::string& a, int b) { return a + std::to_string(b); },
-                          Endless(read), std::vector{7, 8, 9});
+  auto results = pool.map(
+      MapOptions().buffersize(2), [](const std::string& a, int b) { return a + std::to_string(b); }, Endless(read),
+      std::vector{7, 8, 9});
   std::string all;
   for (auto& r : results) all += r + " ";
   CHECK(all == "07 18 29 ");
@@ -237,8 +239,7 @@ TEST_CASE("a closed map has cancelled what had not started") {
 TEST_CASE("max_workers: at least one; the default is CPUs + 4, at most 32") {
   CHECK_THROWS_AS(ThreadPoolExecutor(0), std::invalid_argument);
   CHECK_THROWS_AS(ThreadPoolExecutor(-1), std::invalid_argument);
-  CHECK(ThreadPoolExecutor().max_workers() ==
-        std::min<std::size_t>(32, std::thread::hardware_concurrency() + 4));
+  CHECK(ThreadPoolExecutor().max_workers() == std::min<std::size_t>(32, std::thread::hardware_concurrency() + 4));
 }
 
 TEST_CASE("threads start on demand, up to max_workers, and idle ones are used again") {

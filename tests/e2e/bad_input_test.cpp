@@ -63,8 +63,8 @@ TEST_CASE("a plugin that throws, fails or ends a call twice harms only that call
 }
 
 TEST_CASE("plugins that cannot be used are told with their reason, and the others work") {
-  DaemonProcess daemon(with_test_plugins(
-      {"--processes", "1", "--plugin-dir", from_environment("FUTURED_TEST_PLUGIN_DIR") + "/broken"}));
+  DaemonProcess daemon(
+      with_test_plugins({"--processes", "1", "--plugin-dir", from_environment("FUTURED_TEST_PLUGIN_DIR") + "/broken"}));
   Executor ex = Executor::connect(daemon.endpoint());
   const v1::DaemonStatus s = status(ex);
   CHECK(s.plugins_refused_size() >= 3);  // another ABI, no entry point, a constructor that crashes

@@ -86,8 +86,7 @@ class LocalWorker {
   LocalWorker& add(std::string name, Function fn);
   /// Typed: `Request` is read from the input, what `fn` returns is written as the reply.
   template <class Request, class F>
-    requires detail::Readable<Request>
-  LocalWorker& add(std::string name, F fn) {
+  requires detail::Readable<Request> LocalWorker& add(std::string name, F fn) {
     return add(std::move(name), [fn = std::move(fn)](std::string_view input) {
       Request request;
       if (!detail::read_reply(input, request)) throw std::invalid_argument("the input is not a message of its type");

@@ -85,8 +85,8 @@ class Executor {
     }
     return *this;
   }
-  /// Of a connection: hands over what was submitted (5 s), then leaves; pending futures get BrokenExecutor, the tasks go
-  /// on as their on_disconnect says. Of an embedded daemon: shutdown(true).
+  /// Of a connection: hands over what was submitted (5 s), then leaves; pending futures get BrokenExecutor, the tasks
+  /// go on as their on_disconnect says. Of an embedded daemon: shutdown(true).
   ~Executor() { close(); }
 
   /// `input`: bytes, or a message with SerializeToString. `Reply`: std::string, or a message with ParseFromArray.
@@ -118,7 +118,7 @@ class Executor {
                         const TaskOptions& task_options = TaskOptions()) {
     auto held = std::make_shared<detail::HeldRange<R>>(std::forward<R>(inputs));
     auto source = [core = &core(), name = std::string(task), held, task_options](std::vector<Future<Reply>>& out,
-                                                                                std::size_t n) {
+                                                                                 std::size_t n) {
       std::vector<detail::CellRef> cells;
       while (n > 0 && !held->at_end()) {
         std::vector<detail::Input> bytes;
@@ -136,8 +136,8 @@ class Executor {
     return MapResults<Reply>(std::move(source), options);
   }
 
-  /// A future of a task submitted by anybody: another process, or before a restart. Its result() throws NotFound or Forgotten if the
-  /// daemon does not have it.
+  /// A future of a task submitted by anybody: another process, or before a restart. Its result() throws NotFound or
+  /// Forgotten if the daemon does not have it.
   template <class Reply = std::string>
   Future<Reply> future(const TaskId& id) {
     return FutureAccess::make<Reply>(core().attach(id, 0, nullptr));

@@ -1,5 +1,5 @@
-// Future: a handle to the outcome of a call, here or in a daemon. Copyable and thread-safe; the outcome lives as long as a
-// handle to it. Semantics are those of Python's concurrent.futures.Future.
+// Future: a handle to the outcome of a call, here or in a daemon. Copyable and thread-safe; the outcome lives as long
+// as a handle to it. Semantics are those of Python's concurrent.futures.Future.
 #pragma once
 
 #include <chrono>
@@ -46,8 +46,8 @@ class Future {
   /// says how it ended. In a thread pool a running call cannot be told.
   bool cancel(std::chrono::nanoseconds grace) const { return detail::cancel(cell(), grace); }
 
-  /// Waits; throws CancelledError, the error of the call, or TimeoutError. The reference is valid while this future (or a
-  /// copy) lives.
+  /// Waits; throws CancelledError, the error of the call, or TimeoutError. The reference is valid while this future (or
+  /// a copy) lives.
   decltype(auto) result() const& { return get(detail::Deadline::max()); }
   decltype(auto) result(std::chrono::nanoseconds timeout) const& { return get(detail::deadline_after(timeout)); }
   /// Of a temporary: the value itself, moved only where it cannot be copied.
@@ -68,8 +68,8 @@ class Future {
   /// `f(Future<T>&)` is called once when this is done: on a thread of the executor, or here and now if it is done
   /// already. What it throws is logged.
   template <class F>
-    requires std::invocable<F&, Future<T>&>
-  void add_done_callback(F f) const {
+  requires std::invocable < F&, Future<T>
+  & > void add_done_callback(F f) const {
     struct Call final : detail::Callback {
       explicit Call(F g) : fn(std::move(g)) {}
       void run(const detail::CellRef& c) override {
@@ -168,8 +168,7 @@ class Promise {
   }
   void set_exception(std::exception_ptr error) const { detail::set_error(*cell_, std::move(error)); }
   template <class E>
-    requires(!std::same_as<E, std::exception_ptr>)
-  void set_exception(E error) const {
+  requires(!std::same_as<E, std::exception_ptr>) void set_exception(E error) const {
     set_exception(std::make_exception_ptr(std::move(error)));
   }
 
@@ -193,7 +192,5 @@ struct FutureAccess {
 
 template <class T>
 struct std::hash<futured::Future<T>> {
-  std::size_t operator()(const futured::Future<T>& f) const noexcept {
-    return std::hash<const void*>{}(f.cell_.get());
-  }
+  std::size_t operator()(const futured::Future<T>& f) const noexcept { return std::hash<const void*>{}(f.cell_.get()); }
 };

@@ -97,8 +97,7 @@ class MapResults {
       std::vector<Future<T>> more;
       while (source && (buffersize == 0 || pending.size() < buffersize)) {
         more.clear();
-        const std::size_t want =
-            buffersize == 0 ? static_cast<std::size_t>(-1) : buffersize - pending.size();
+        const std::size_t want = buffersize == 0 ? static_cast<std::size_t>(-1) : buffersize - pending.size();
         if (!source(more, want)) source = nullptr;
         for (Future<T>& f : more) pending.push_back(std::move(f));
       }
@@ -140,8 +139,9 @@ class MapResults {
     using value_type = std::conditional_t<kOutcomes, Outcome<T>, T>;
     using difference_type = std::ptrdiff_t;
     using pointer = void;
-    using reference = std::conditional_t<kOutcomes, Outcome<T>&,
-                                         std::conditional_t<std::is_void_v<T>, void, std::add_lvalue_reference_t<const T>>>;
+    using reference =
+        std::conditional_t<kOutcomes, Outcome<T>&,
+                           std::conditional_t<std::is_void_v<T>, void, std::add_lvalue_reference_t<const T>>>;
     reference operator*() const {
       current_ = state_->front();
       if constexpr (kOutcomes) {

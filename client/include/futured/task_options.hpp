@@ -26,7 +26,8 @@ enum class OnFull : std::uint8_t {
 };
 
 /// Live output of a task: stream 1 or 2 (standard output, standard error), and the bytes as they came.
-/// Called on the callback thread of the executor, in order, and before the future is done. While it blocks, the task's output waits.
+/// Called on the callback thread of the executor, in order, and before the future is done. While it blocks, the task's
+/// output waits.
 using OutputCallback = std::function<void(int stream, std::string_view bytes)>;
 
 namespace detail {
@@ -73,8 +74,8 @@ class TaskOptions {
   TaskOptions& at(std::chrono::system_clock::time_point t);
   TaskOptions& timeout(std::chrono::nanoseconds d) { return set_time(&S::timeout_ns, d); }    ///< of each attempt
   TaskOptions& deadline(std::chrono::nanoseconds d) { return set_time(&S::deadline_ns, d); }  ///< from submit
-  TaskOptions& expires(std::chrono::nanoseconds d) { return set_time(&S::expires_ns, d); }    ///< if not started by then
-  TaskOptions& keep(std::chrono::nanoseconds d) { return set_time(&S::keep_ns, d); }  ///< result, after the end
+  TaskOptions& expires(std::chrono::nanoseconds d) { return set_time(&S::expires_ns, d); }  ///< if not started by then
+  TaskOptions& keep(std::chrono::nanoseconds d) { return set_time(&S::keep_ns, d); }        ///< result, after the end
   TaskOptions& is_volatile(bool v = true) { return set(&S::volatile_task, v); }
   TaskOptions& group(std::string g) { return set(&S::group, std::move(g)); }
   TaskOptions& label(std::string name, std::string value) { return add(&S::labels, std::move(name), std::move(value)); }

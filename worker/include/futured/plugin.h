@@ -49,11 +49,11 @@ enum {
 };
 typedef struct futured_failure {
   uint32_t struct_size;
-  int32_t kind;           /* FUTURED_ERROR or FUTURED_EXIT; anything else counts as FUTURED_ERROR */
-  futured_bytes message;  /* for people: what happened, to what, what to do next. Copied */
-  int32_t status;         /* FUTURED_EXIT: exit status */
-  int32_t signal;         /* FUTURED_EXIT: signal number, 0 if none */
-  int32_t permanent;      /* not 0: another attempt cannot help */
+  int32_t kind;          /* FUTURED_ERROR or FUTURED_EXIT; anything else counts as FUTURED_ERROR */
+  futured_bytes message; /* for people: what happened, to what, what to do next. Copied */
+  int32_t status;        /* FUTURED_EXIT: exit status */
+  int32_t signal;        /* FUTURED_EXIT: signal number, 0 if none */
+  int32_t permanent;     /* not 0: another attempt cannot help */
   int32_t reserved;
   int64_t retry_after_ns; /* > 0: not before this many nanoseconds from now */
   futured_bytes reply;    /* what there is of a reply in spite of the failure. Copied */
@@ -79,7 +79,7 @@ enum {
 };
 typedef struct futured_value {
   uint32_t struct_size;
-  int32_t found;       /* 0: the call has no such value */
+  int32_t found; /* 0: the call has no such value */
   int64_t integer;
   futured_bytes bytes; /* owned by the host, valid until the call is completed */
 } futured_value;
@@ -137,12 +137,12 @@ enum {
 /* Owned by the plugin, valid to the end of the process. */
 typedef struct futured_task_type {
   uint32_t struct_size;
-  int32_t lane;            /* FUTURED_LANE_* */
+  int32_t lane; /* FUTURED_LANE_* */
   uint64_t flags;
-  const char* name;        /* 1-64 of [A-Za-z0-9_.-], unique in the catalog: "fetch", "fetch.sync" */
-  const char* summary;     /* one line for people, may be null */
-  const char* input_type;  /* full name of the message of the input in the plugin's schema; null: plain bytes */
-  const char* reply_type;  /* likewise for the reply */
+  const char* name;         /* 1-64 of [A-Za-z0-9_.-], unique in the catalog: "fetch", "fetch.sync" */
+  const char* summary;      /* one line for people, may be null */
+  const char* input_type;   /* full name of the message of the input in the plugin's schema; null: plain bytes */
+  const char* reply_type;   /* likewise for the reply */
   uint32_t max_concurrency; /* most calls of this type at once in one process; 0: no limit of its own */
   uint32_t reserved;
 
