@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -79,13 +81,19 @@ TEST_CASE("output comes while the command runs") {
 
 TEST_CASE("Ctrl-C tells the command to end, exit code 130") {
   const TempDir folder;
-  FutProcess fut({"exec", "-C", folder.path().string(), "sh", "-c",
-                  "trap 'echo told > told; exit 5' TERM; echo ready; while :; do sleep 0.1; done"},
-                 Desk::shared().environment());
+  const std::string fifo = (folder.path() / "told").string();
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const int told = ::open(fifo.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(told >= 0);
+  FutProcess fut(
+      {"exec", "sh", "-c", "trap 'echo told > " + fifo + "; exit 5' TERM; echo ready; while :; do sleep 0.1; done"},
+      Desk::shared().environment());
   REQUIRE(fut.out_has("ready\n"));
   fut.signal(SIGINT);
   CHECK(fut.finish().code == 130);
-  CHECK(std::filesystem::exists(folder.path() / "told"));
+  pollfd word{told, POLLIN, 0};
+  CHECK(::poll(&word, 1, 30'000) == 1);
+  ::close(told);
 }
 
 TEST_CASE("a reader that goes away ends the command, as SIGPIPE does") {

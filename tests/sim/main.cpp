@@ -1,6 +1,6 @@
 // Simulates histories of the scheduler with real sessions around it.
 //
-//   sim [--seeds FROM..TO | --seeds N]   histories FROM .. TO-1 (default 0..10000); must-see counters from 5000 on
+//   sim [--seeds FROM..TO | --seeds N]   histories FROM .. TO-1 (default 0..30000); must-see counters from 5000 on
 //   sim --seed N [--trace]               one history, told as it goes
 //
 // Exit status 1 and the command that repeats it if anything was wrong.
@@ -35,7 +35,7 @@ bool number(const char*& text, std::uint64_t& out) {
 
 int main(int argc, char** argv) {
   std::uint64_t from = 0;
-  std::uint64_t to = 10'000;
+  std::uint64_t to = 30'000;
   bool trace = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
