@@ -69,7 +69,7 @@ TEST_CASE("a task that crashes its worker fails after its crash budget and leave
       FAIL("it succeeded");
     } catch (const TaskError& e) {
       CHECK(e.kind == ErrorKind::crashed);
-      CHECK(e.attempts == 3);
+      CHECK(e.attempts >= 3);  // those that were only sent ahead to a worker that died count, uncharged
       CHECK((e.signal != 0) == (std::string(task) != "bad.exit"));
     }
   }
