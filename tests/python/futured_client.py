@@ -69,7 +69,6 @@ class Client:
         self.next_attached = ATTACHED
         self.queue = collections.deque()  # (task, spec, payload): not sent on this connection
         self.unaccepted = collections.deque()  # sent, not accepted
-        self.submits = collections.deque()  # of each SUBMIT that is not accepted: the seq behind it
         self.waiting_bytes = 0  # of the inputs in `queue`
         self.sent_bytes = 0  # absolute, as submit_credit_bytes
         self.submit_credit = (0, 0)
@@ -129,7 +128,6 @@ class Client:
     def _resume(self):
         welcome = self.welcome
         again, self.unaccepted = self.unaccepted, collections.deque()
-        self.submits.clear()
         for entry in reversed(again):
             self._unsend(entry)
         if not welcome.resumed:
@@ -193,7 +191,7 @@ class Client:
         return tasks
 
     def _flush(self):
-        while self.queue and (len(self.submits) < wire.BATCHES_AT_ONCE or len(self.queue) >= wire.BATCH_COUNT
+        while self.queue and (not self.unaccepted or len(self.queue) >= wire.BATCH_COUNT
                               or self.waiting_bytes >= wire.BATCH_BYTES):
             if not self._submit_batch():
                 break
@@ -220,7 +218,6 @@ class Client:
             return False
         if len(body.specs) == 1:
             del body.spec_of[:]
-        self.submits.append(body.first_seq + len(payloads))
         self.connection.send(common_pb2.KIND_SUBMIT, body, wire.pack_payloads(payloads, body.payloads))
         return True
 
@@ -299,11 +296,8 @@ class Client:
             self.goaway = body
 
     def _accepted(self, body):
-        accepted = body.first_seq + body.count
-        while self.unaccepted and self.unaccepted[0][0].handle < accepted:
+        while self.unaccepted and self.unaccepted[0][0].handle < body.first_seq + body.count:
             self.unaccepted.popleft()
-        while self.submits and self.submits[0] <= accepted:
-            self.submits.popleft()
         for index in range(body.count):
             task = self.tasks.get(body.first_seq + index)
             if task is not None:

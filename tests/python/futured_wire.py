@@ -15,8 +15,7 @@ VERSION = 1
 FRAMED_FROM = 8192  # payloads of this size and more travel as frames of their own
 MAX_FRAMES = 64  # after frame 0
 MAX_BATCH = 4096
-BATCHES_AT_ONCE = 2  # with fewer batches unacknowledged than this the next goes at once; else it waits and gathers
-BATCH_COUNT = 256  # ... and goes anyway at this many elements
+BATCH_COUNT = 256  # a batch that waits for an acknowledgement goes anyway at this many elements
 BATCH_BYTES = 16 * 1024  # or at this many bytes of payload
 TOKEN_BYTES = 16
 

@@ -27,8 +27,6 @@ import futured_wire as wire
 from futured.v1 import common_pb2, worker_pb2
 
 LIVE_OUTPUT_START = 256 * 1024
-MAX_HELD = 1024  # pieces of output of one call that wait in this process
-CHUNK = 32 * 1024  # pieces are joined to messages of about this size
 NAME_AFTER = 0.005  # a call that has run this long is named in RUNNING
 
 
@@ -47,10 +45,6 @@ class Context:
             raise Stopped()
 
     def emit(self, data, stream=1):
-        """Waits while too much of this call's output waits for the client."""
-        while not self.call.room.acquire(timeout=0.1):
-            if self.call.stop.is_set():
-                raise Stopped()
         self.worker.from_threads.put(("emit", self.call, stream, data))
         self.worker.wake()
 
@@ -91,8 +85,7 @@ class Call:
         self.named = False
         self.emit_credit = LIVE_OUTPUT_START
         self.emitted = 0
-        self.held = collections.deque()  # (stream, data) not sent yet
-        self.room = threading.Semaphore(MAX_HELD)  # for more of them
+        self.held = collections.deque()  # (stream, data) beyond the credit
         self.ending = None  # (reply, error): ended, but output is still held
 
 
@@ -119,7 +112,6 @@ class Worker:
         self.next_report = 0
         self.said_report = 0  # reports below are in a RAN of this connection
         self.acked = 0
-        self.rans = collections.deque()  # of each RAN that is not acknowledged: the report behind it
         self.busy_ns = 0
 
         self.to_threads = queue.SimpleQueue()
@@ -230,7 +222,6 @@ class Worker:
                 running=b"".join(self.running), waiting=b"".join(self.waiting),
                 ended=b"".join(entry[1] for entry in self.ended), end=True))
         self.said_report = self.acked
-        self.rans.clear()
         for call in self.running.values():
             call.named = True  # ANNOUNCE has named it
         print(f"ready {self.welcome.worker}", flush=True)
@@ -254,8 +245,6 @@ class Worker:
             self.acked = max(self.acked, body.reports)
             while self.ended and self.ended[0][0] < self.acked:
                 self.ended.popleft()
-            while self.rans and self.rans[0] <= self.acked:
-                self.rans.popleft()
         elif message.kind == common_pb2.KIND_STOP:
             for token in wire.tokens_of(body.tokens):
                 self._stop(token)
@@ -330,36 +319,36 @@ class Worker:
     # Ends, output and reports
 
     def _take_from_threads(self):
-        touched = {}
-        while not self.from_threads.empty():
-            what, call, *rest = self.from_threads.get()
-            touched[call.token] = call
+        while True:
+            try:
+                what, call, *rest = self.from_threads.get_nowait()
+            except queue.Empty:
+                return
             if what == "emit":
                 call.held.append(rest)
+                self._emit_held(call)
             else:
                 reply, error, took = rest
                 self.busy_ns += took
                 call.ending = (reply, error)
-        for call in touched.values():
-            self._emit_held(call)
+                self._emit_held(call)
 
     def _emit_held(self, call):
-        while call.held and (call.emitted < call.emit_credit or not call.spec.live_output):
-            stream, data = call.held.popleft()
-            pieces = 1
-            while call.held and call.held[0][0] == stream and len(data) < CHUNK:
-                data += call.held.popleft()[1]
-                pieces += 1
-            if call.spec.live_output:  # else nobody follows it
-                room = call.emit_credit - call.emitted
-                if len(data) > room:
-                    call.held.appendleft((stream, data[room:]))
-                    pieces -= 1
-                self.connection.send(common_pb2.KIND_EMITTED, worker_pb2.Emitted(
-                    token=call.token, stream=stream, offset=call.emitted, data=data[:room]))
-                call.emitted += min(room, len(data))
-            if pieces:
-                call.room.release(pieces)
+        while call.held:
+            stream, data = call.held[0]
+            if not call.spec.live_output:
+                call.held.popleft()  # nobody follows it
+                continue
+            room = call.emit_credit - call.emitted
+            if room <= 0:
+                break
+            call.held.popleft()
+            if len(data) > room:
+                call.held.appendleft((stream, data[room:]))
+                data = data[:room]
+            self.connection.send(common_pb2.KIND_EMITTED, worker_pb2.Emitted(
+                token=call.token, stream=stream, offset=call.emitted, data=data))
+            call.emitted += len(data)
         if call.ending is not None and not call.held:
             del self.running[call.token]
             reply, error = call.ending
@@ -371,11 +360,11 @@ class Worker:
         self.next_report += 1
 
     def _send_reports(self):
-        """At once while at most one RAN is unacknowledged; otherwise when enough has gathered."""
+        """At once when no RAN is unacknowledged; otherwise when enough has gathered."""
         while self.said_report < self.next_report:
             unsaid = [entry for entry in self.ended if entry[0] >= self.said_report]
             waits = len(unsaid) < wire.BATCH_COUNT and sum(len(entry[2]) for entry in unsaid) < wire.BATCH_BYTES
-            if len(self.rans) >= wire.BATCHES_AT_ONCE and waits:
+            if self.said_report > self.acked and waits:
                 return
             replies, body = [], worker_pb2.Ran(first_report=self.said_report)
             for index, (_, token, reply, error, cancelled) in enumerate(unsaid):
@@ -391,7 +380,6 @@ class Worker:
             self._name_running(at_once=True)
             self.connection.send(common_pb2.KIND_RAN, body, frames)
             self.said_report += len(replies)
-            self.rans.append(self.said_report)
 
     def _name_running(self, at_once=False):
         before = time.monotonic() - (0 if at_once else NAME_AFTER)
