@@ -428,7 +428,9 @@ void Server::advance_stop(std::int64_t now) {
     phase_deadline_ = now + kFarewell;
   }
   if (phase_ == Phase::ending) {
-    const bool told = core_.abandoned() && !core_.owes_deliveries() && waiting_.empty();
+    // A peer that is owed an acknowledgement would wait for the next daemon to give it.
+    const bool told = core_.abandoned() && !core_.owes_deliveries() && waiting_.empty() && accept_acks_.empty() &&
+                      report_acks_.empty();
     if (!told && now < phase_deadline_) return;
     v1::GoAway bye;
     bye.set_reason("the daemon was stopped");

@@ -24,23 +24,27 @@ std::string nearest_key(const Map& map, const std::string& wanted) {
 
 void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
   SessionId id = sessions_.by_stream(e.stream);
-  const bool resumed = id != sessions_.end() && !sessions_[id].dead;
+  const bool known = id != sessions_.end();
+  if (known && sessions_[id].dead) {
+    // A stream that was given up is finished for good: its tasks were told apart as lost, so its seqs must not be
+    // taken for new ones. The client draws a new stream.
+    actions.breaches.push_back({kNoSession, e.connection, "this session was given up; start a new one"});
+    return;
+  }
+  // A client that has not heard of this daemon has not had the welcome of its first hello: to it the session is new, and
+  // it has yet to learn that what an earlier daemon acknowledged is gone.
+  const bool resumed = known && (e.known_daemon || sessions_[id].used());
   if (!resumed) {
-    if (id != sessions_.end()) {
-      // A stream that was given up is finished for good: its tasks were told apart as lost, so its seqs must not be
-      // taken for new ones. The client draws a new stream.
-      actions.breaches.push_back({kNoSession, e.connection, "this session was given up; start a new one"});
-      return;
-    }
     if (e.first_unacked_seq > kMaxSeq) {
       actions.breaches.push_back({kNoSession, e.connection, "the hello names a seq beyond 2^40"});
       return;
     }
-    id = sessions_.add(e.stream);
+    if (!known) id = sessions_.add(e.stream);
     // What an earlier daemon acknowledged is gone; the client goes on after it, and with the deliveries likewise.
     sessions_[id].accepted_seq = e.first_unacked_seq;
     sessions_[id].deliveries.start_at(e.processed_delivery);
     sessions_[id].sent = e.processed_delivery;
+    sessions_[id].sent_bytes = 0;
   }
   Session& s = sessions_[id];
   if (s.connection == 0) ++connected_clients_;

@@ -52,6 +52,9 @@ struct Session {
   bool in_delivery_list = false;
 
   std::uint32_t holds = 0;  ///< live extents, attachments and sweeps that name this session
+
+  /// Something was asked for in it: its client has had the welcome.
+  bool used() const { return extents.end() != 0 || holds != 0 || !deliveries.empty(); }
 };
 
 class SessionTable {

@@ -258,6 +258,20 @@ TEST_CASE("a client may come back before its old connection is seen to end") {
   CHECK(b.s.clients() == 1);
 }
 
+TEST_CASE("a client of an earlier daemon learns what is lost, even if its first welcome was lost") {
+  Bench b;
+  Bench::HelloOptions o;
+  o.first_unacked = 17;
+  o.processed = 5;
+  const SessionId c = b.hello(1, o);
+  b.gone(c);
+  CHECK(b.hello(1, o) == c);
+  CHECK(!b.actions.client_welcomes[0].resumed);
+  CHECK(b.actions.client_welcomes[0].accepted_seq == 17);
+  b.submit_at(c, 17, 1, Bench::spec());
+  CHECK(b.actions.breaches.empty());
+}
+
 TEST_CASE("a client of an earlier daemon goes on where that one had acknowledged") {
   Bench b;
   const WorkerId w = b.worker(10, 10);

@@ -37,6 +37,11 @@ StreamId Client::new_stream() {
 
 bool Client::idle() const { return wanted_ == 0 && session_.awaited() == 0 && session_.unaccepted() == 0; }
 
+std::string Client::waits_for() const {
+  return "client " + std::to_string(number_) + " still waits: " + std::to_string(wanted_) + " to submit, " +
+         std::to_string(session_.unaccepted()) + " not accepted, " + std::to_string(session_.awaited()) + " awaited";
+}
+
 void Client::arm() {
   const Time when = session_.next_deadline();
   if (!alive_ || when >= armed_ || when > world_.now() + 100'000'000'000'000) return;
@@ -68,7 +73,7 @@ void Client::act(client::Order& order) {
   } else if (auto* hello = std::get_if<client::order::Hello>(&order)) {
     msg::ClientHello m;
     m.hello.stream = hello->stream;
-    m.hello.known_daemon = hello->daemon_instance == instance_;
+    m.daemon_instance = hello->daemon_instance;
     m.hello.first_unacked_seq = hello->first_unacked;
     m.hello.processed_delivery = hello->processed_delivery;
     m.hello.credit_tasks = hello->credit_tasks;

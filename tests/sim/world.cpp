@@ -328,7 +328,7 @@ void World::run() {
   run_until_quiet("after the faults have stopped");
 
   for (const auto& c : clients_) {
-    if (c->alive() && !c->idle()) throw Violation("a client still waits, and nothing happens any more");
+    if (c->alive() && !c->idle()) throw Violation(c->waits_for() + ", and nothing happens any more");
   }
   oracle_.check_all_resolved();
   daemon_->check();
