@@ -119,7 +119,6 @@ void Server::on_hello(ConnectionId from, const wire::Envelope& e, std::int64_t n
   }
   std::memcpy(event.stream.bytes.data(), hello.stream().data(), event.stream.bytes.size());
   event.connection = from;
-  event.known_daemon = hello.daemon_instance() == instance_;
   event.first_unacked_seq = hello.first_unacked_seq();
   event.processed_delivery = hello.processed_delivery();
   event.credit_tasks = hello.result_credit_tasks();

@@ -31,9 +31,9 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
     actions.breaches.push_back({kNoSession, e.connection, "this session was given up; start a new one"});
     return;
   }
-  // A client that has not heard of this daemon has not had the welcome of its first hello: to it the session is new, and
-  // it has yet to learn that what an earlier daemon acknowledged is gone.
-  const bool resumed = known && (e.known_daemon || sessions_[id].used());
+  // A session in which nothing happened may be one whose welcome was lost: to the client it is a new one, and it has yet
+  // to learn that what was acknowledged before, by an earlier daemon or in a session since forgotten, is gone.
+  const bool resumed = known && sessions_[id].used();
   if (!resumed) {
     if (e.first_unacked_seq > kMaxSeq) {
       actions.breaches.push_back({kNoSession, e.connection, "the hello names a seq beyond 2^40"});

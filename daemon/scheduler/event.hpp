@@ -55,7 +55,6 @@ struct PoolDefined {
 struct ClientHello {
   ConnectionId connection = 0;
   StreamId stream;
-  bool known_daemon = false;  ///< it talked to this very daemon before
   Seq first_unacked_seq = 0;
   std::uint64_t processed_delivery = 0;
   std::uint64_t credit_tasks = 0;  ///< result credits, absolute

@@ -53,7 +53,7 @@ struct Session {
 
   std::uint32_t holds = 0;  ///< live extents, attachments and sweeps that name this session
 
-  /// Something was asked for in it: its client has had the welcome.
+  /// Something came of it: its client has had the welcome.
   bool used() const { return extents.end() != 0 || holds != 0 || !deliveries.empty(); }
 };
 

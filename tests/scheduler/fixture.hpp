@@ -79,7 +79,7 @@ class Bench {
     return id;
   }
   SessionId hello(std::uint8_t n, const HelloOptions& o) {
-    step(event::ClientHello{next_connection_++, stream(n), false, o.first_unacked, o.processed, o.credit_tasks,
+    step(event::ClientHello{next_connection_++, stream(n), o.first_unacked, o.processed, o.credit_tasks,
                             o.credit_bytes});
     return actions.client_welcomes.empty() ? kNoSession : actions.client_welcomes[0].session;
   }

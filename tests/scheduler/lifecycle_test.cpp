@@ -54,7 +54,7 @@ TEST_CASE("a million queued tasks of a client that is gone are cancelled in port
   Actions actions;
   const Time now = 1;
   s.handle(event::PoolDefined{"default", {{"t", Lane::thread}}}, now, actions);
-  s.handle(event::ClientHello{1, Bench::stream(1), false, 0, 0, 1 << 30, 1 << 30}, now, actions);
+  s.handle(event::ClientHello{1, Bench::stream(1), 0, 0, 1 << 30, 1 << 30}, now, actions);
   const SessionId c = actions.client_welcomes[0].session;
   Spec sp = Bench::spec();
   sp.cancel_on_disconnect = true;

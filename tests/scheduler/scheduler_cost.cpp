@@ -28,7 +28,7 @@ void measure(std::uint64_t depth, std::uint64_t tasks) {
   Scheduler s(limits, 1);
   Actions actions;
   Time now = 1;
-  s.handle(event::ClientHello{1, Bench::stream(1), false, 0, 0, UINT64_MAX, UINT64_MAX}, now, actions);
+  s.handle(event::ClientHello{1, Bench::stream(1), 0, 0, UINT64_MAX, UINT64_MAX}, now, actions);
   const SessionId c = actions.client_welcomes[0].session;
   s.handle(event::PoolDefined{"default", {{"t", Lane::thread}}}, now, actions);
   const Spec sp = Bench::spec();

@@ -73,7 +73,6 @@ void Client::act(client::Order& order) {
   } else if (auto* hello = std::get_if<client::order::Hello>(&order)) {
     msg::ClientHello m;
     m.hello.stream = hello->stream;
-    m.daemon_instance = hello->daemon_instance;
     m.hello.first_unacked_seq = hello->first_unacked;
     m.hello.processed_delivery = hello->processed_delivery;
     m.hello.credit_tasks = hello->credit_tasks;

@@ -120,7 +120,6 @@ void Daemon::receive(ConnectionId from, Message&& message) {
   if (auto* hello = std::get_if<msg::ClientHello>(&message)) {
     c.role = Role::client;
     hello->hello.connection = from;
-    hello->hello.known_daemon = hello->daemon_instance == instance_;
     if (const SessionId s =
             [&] {
               for (const auto& [id, other] : connections_) {

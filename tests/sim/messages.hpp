@@ -19,7 +19,6 @@ namespace msg {
 // From clients.
 struct ClientHello {
   scheduler::event::ClientHello hello;
-  std::string daemon_instance;  // which the client last talked to
 };
 struct Submit {
   Seq first_seq = 0;
