@@ -151,6 +151,7 @@ void Cell::add_callback(std::unique_ptr<Callback> callback) {
     l->next = links_;
     links_ = l;
     unlock(w);
+    home_->about_to_wait();
     return;
   }
   unlock(w);
@@ -272,7 +273,7 @@ bool wait_done(Cell& cell, Deadline deadline) {
   node.cell = &cell;
   node.on_cancel = true;
   if (!cell.link(node)) return true;
-  cell.home()->about_to_wait();
+  cell.home()->drive(*w, deadline);
   while (!w->has_ready() && Clock::now() < deadline) w->park(deadline);
   cell.unlink(node);  // after this nobody can reach the node
   w->take();

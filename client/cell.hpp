@@ -7,6 +7,7 @@
 #pragma once
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -54,12 +55,20 @@ class Waiter {
   void push(WaitNode* node) {
     node->next_ready = ready_.load(std::memory_order_relaxed);
     while (
-        !ready_.compare_exchange_weak(node->next_ready, node, std::memory_order_release, std::memory_order_relaxed)) {
+        !ready_.compare_exchange_weak(node->next_ready, node, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
     pushed_.fetch_add(1, std::memory_order_acq_rel);
   }
   void wake() {
-    if (pushed_.load(std::memory_order_acquire) >= threshold_.load(std::memory_order_acquire)) parker_.unpark();
+    if (pushed_.load(std::memory_order_acquire) < threshold_.load(std::memory_order_acquire)) return;
+    if (this == awake_) return;  // it is this very thread
+    // seq_cst here, in push() and has_ready(): either the waiting thread sees what was pushed, or we see where it
+    // sleeps.
+    if (const int fd = kick_fd_.load(std::memory_order_seq_cst); fd >= 0) {
+      kick(fd);
+    } else {
+      parker_.unpark();
+    }
   }
   // The waiting thread:
   /// All that came since the last call, in order of completion.
@@ -69,16 +78,31 @@ class Waiter {
     while (reversed != nullptr) list = std::exchange(reversed, std::exchange(reversed->next_ready, list));
     return list;
   }
-  bool has_ready() const { return ready_.load(std::memory_order_acquire) != nullptr; }
+  bool has_ready() const { return ready_.load(std::memory_order_seq_cst) != nullptr; }
   std::size_t pushed() const { return pushed_.load(std::memory_order_acquire); }
   void set_threshold(std::size_t n) { threshold_.store(n, std::memory_order_release); }
   void park(Deadline deadline) { parker_.park(deadline); }
+  /// From now on this thread sleeps in poll() on an eventfd, and is to be woken through it.
+  void sleep_on(int fd) {
+    awake_ = this;
+    kick_fd_.store(fd, std::memory_order_seq_cst);
+  }
+  void sleep_on_futex() {
+    awake_ = nullptr;
+    kick_fd_.store(-1, std::memory_order_seq_cst);
+  }
+  static void kick(int fd) {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);  // full is as good as written
+  }
 
  private:
+  inline static thread_local Waiter* awake_ = nullptr;  // this thread moves messages while it waits
   std::atomic<std::uint32_t> refs_{1};
   std::atomic<WaitNode*> ready_{nullptr};
   std::atomic<std::size_t> pushed_{0};
   std::atomic<std::size_t> threshold_{1};
+  std::atomic<int> kick_fd_{-1};
   Parker parker_;
 };
 
@@ -123,8 +147,14 @@ class Home {
   virtual void run_callbacks(const CellRef& cell, Callbacks callbacks);
   /// Throws BrokenExecutor if nobody can resolve its cells any more although they are pending (after fork()).
   virtual void check_alive() const {}
-  /// Called by a thread about to sleep for a cell of this home.
+  /// Somebody wants to hear of a cell of this home, by a callback or asleep.
   virtual void about_to_wait() {}
+  /// A thread wants to sleep until `waiter` has something: it may move messages itself meanwhile. Returns when there is
+  /// something, at the deadline, or at once.
+  virtual void drive(Waiter& waiter, Deadline deadline) {
+    (void)waiter;
+    (void)deadline;
+  }
 
  protected:
   ~Home() = default;

@@ -48,6 +48,7 @@ class Completions::Impl {
     nodes_ = std::make_unique<WaitNode[]>(cells_.size());
     total_ = unfinished_ = cells_.size();
     WaitNode** tail = &ready_;
+    Home* told = nullptr;
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       WaitNode& n = nodes_[i];
       n.cell = cells_[i].get();
@@ -56,6 +57,9 @@ class Completions::Impl {
       if (!n.cell->link(n)) {
         *tail = &n;
         tail = &n.next_ready;
+      } else if (n.cell->home() != told) {
+        told = n.cell->home();
+        told->about_to_wait();
       }
     }
     *tail = nullptr;

@@ -60,6 +60,7 @@ Connection::Connection(Options options, Factory factory)
       self_{options_.software, host_name(), random_bytes(16), static_cast<std::uint32_t>(getpid())},
       forks_(fork_generation()),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      drive_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       session_(fresh_stream(), options_.session, now_ns()) {}
 
 Connection::~Connection() {
@@ -70,12 +71,14 @@ Connection::~Connection() {
     return;
   }
   if (wake_fd_ >= 0) ::close(wake_fd_);
+  if (drive_fd_ >= 0) ::close(drive_fd_);
 }
 
 Result<std::shared_ptr<Connection>> Connection::open(Options options, Factory factory) {
   const Deadline deadline = deadline_after(options.connect_timeout);
   auto c = std::make_shared<Connection>(std::move(options), std::move(factory));
-  if (c->wake_fd_ < 0) return Status(Code::internal, "cannot make an eventfd: too many open files?");
+  if (c->wake_fd_ < 0 || c->drive_fd_ < 0)
+    return Status(Code::internal, "cannot make an eventfd: too many open files?");
   c->io_thread_ = std::thread([raw = c.get()] { raw->run_io(); });
   Status failed;
   {
@@ -108,6 +111,7 @@ bool Connection::wait_event(Lock& lock, Deadline deadline, Predicate done) {
   ++event_waiters_;
   bool met = true;
   while (!done()) {
+    about_to_wait();
     if (deadline == Deadline::max()) {
       event_cv_.wait(lock);
     } else if (event_cv_.wait_until(lock, deadline) == std::cv_status::timeout) {
@@ -607,5 +611,7 @@ void RemoteHome::run_callbacks(const CellRef& cell, Callbacks callbacks) {
 }
 
 void RemoteHome::check_alive() const { connection_->check_usable(); }
+void RemoteHome::about_to_wait() { connection_->about_to_wait(); }
+void RemoteHome::drive(Waiter& waiter, Deadline deadline) { connection_->drive(waiter, deadline); }
 
 }  // namespace futured::detail

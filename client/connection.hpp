@@ -68,6 +68,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   // ---- for cells
   bool cancel(Cell& cell, Handle handle, std::optional<std::chrono::nanoseconds> grace);
   void cancel_quietly(std::vector<Handle> handles);
+  /// See Home: a thread that waits for one result saves the hand-over from the I/O thread.
+  void drive(Waiter& waiter, Deadline deadline);
+  void about_to_wait() {
+    if (stands_down_.load(std::memory_order_seq_cst) && !driven_.load(std::memory_order_seq_cst)) wake_io();
+  }
   void post(client::CallbackThread::Job job) { callbacks_.post(std::move(job)); }
 
   // ---- for Control; nothing is thrown
@@ -136,6 +141,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void pump();
   void run_io();
   void wake_io();
+  void wake_reader();
   bool service(bool io_thread);  // under io_; true: call again at once
   bool carry_out_orders();
   void carry_out(const client::Order& order);
@@ -166,7 +172,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   const Factory factory_;
   client::SelfFacts self_;
   const unsigned forks_;
-  const int wake_fd_;
+  const int wake_fd_;   // of the I/O thread
+  const int drive_fd_;  // of the thread that drives
 
   // ---- under io_
   std::mutex io_;
@@ -211,6 +218,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   int event_waiters_ = 0;
 
   std::atomic<bool> wake_pending_{false};
+  // Who watches the link: the I/O thread, or a thread that waits for a result and drives. After that the I/O thread
+  // stands down for a moment, because the next such wait tends to come at once.
+  std::mutex drive_;
+  std::atomic<bool> driven_{false};
+  std::atomic<std::uint64_t> drives_{0};
+  std::atomic<bool> stands_down_{false};
   std::atomic<client::Time> io_until_{0};
   client::CallbackThread callbacks_;
   std::thread io_thread_;

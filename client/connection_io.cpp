@@ -1,8 +1,4 @@
 // The half of Connection that moves messages. Everything here runs under io_ unless it says otherwise.
-#include <poll.h>
-#include <pthread.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "client/connection.hpp"
@@ -18,140 +14,7 @@ using Phase = client::Session::Phase;
 namespace {
 constexpr std::size_t kReceivePortion = 64;  // messages before others get a chance
 constexpr std::size_t kWarningsKept = 1024;
-constexpr int kFinishPatienceMs = 500;
 }  // namespace
-
-// ---- who drives
-
-/// Without any mutex: sends what is due if nobody else is at it; who is at it will look again.
-void Connection::pump() {
-  for (;;) {
-    {
-      const std::unique_lock io(io_, std::try_to_lock);
-      if (!io.owns_lock()) return;
-      if (service(false)) wake_io();
-    }
-    const Lock lock(state_);
-    if (session_.next_deadline() < io_until_.load(std::memory_order_relaxed)) wake_io();
-    const bool more = session_.has_orders(now_ns()) || (!extra_.empty() && session_.phase() == Phase::up);
-    if (!more || stop_) return;
-  }
-}
-
-/// Any thread, any mutex.
-void Connection::wake_io() {
-  if (wake_pending_.exchange(true, std::memory_order_acq_rel)) return;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);  // full is as good as written
-}
-
-/// The I/O thread.
-void Connection::run_io() {
-  pthread_setname_np(pthread_self(), "futured-client");
-  std::vector<pollfd> fds;
-  for (;;) {
-    bool again = false;
-    fds.assign(1, {wake_fd_, POLLIN, 0});
-    {
-      const std::lock_guard io(io_);
-      again = service(true);
-      if (link_ != nullptr) {
-        for (const int fd : link_->fds()) fds.push_back({fd, POLLIN, 0});
-      }
-    }
-    Time until = kNever;
-    {
-      const Lock lock(state_);
-      if (stop_) break;
-      until = session_.next_deadline();
-      io_until_.store(until, std::memory_order_relaxed);
-    }
-    if (again) continue;
-    timespec ts{};
-    if (until != kNever) {
-      const Time left = std::max<Time>(until - now_ns(), 0);
-      ts.tv_sec = left / 1'000'000'000;
-      ts.tv_nsec = left % 1'000'000'000;
-    }
-    ppoll(fds.data(), fds.size(), until == kNever ? nullptr : &ts, nullptr);
-    if (fds[0].revents != 0) {
-      std::uint64_t count = 0;
-      [[maybe_unused]] const ssize_t got = read(wake_fd_, &count, sizeof count);
-      // Before looking at anything, so that a later wake-up is not taken for this one.
-      wake_pending_.exchange(false, std::memory_order_acq_rel);
-    }
-  }
-  const std::lock_guard io(io_);
-  say_goodbye();
-}
-
-void Connection::say_goodbye() {
-  left_ = true;
-  if (link_ == nullptr) return;
-  bool up = false;
-  {
-    const Lock lock(state_);
-    up = session_.phase() == Phase::up;
-  }
-  if (up) {
-    carry_out_orders();
-    v1::Goodbye bye;
-    bye.set_reason("the client is done");
-    if (link_ != nullptr) link_->send(wire::encode(v1::KIND_GOODBYE, generation_, bye));
-    if (link_ != nullptr) link_->finish(kFinishPatienceMs);
-  }
-  link_.reset();
-}
-
-bool Connection::service(bool io_thread) {
-  if (left_) return false;
-  constexpr int kRounds = 16;
-  for (int round = 0; round < kRounds; ++round) {
-    bool did = false;
-    if (link_ != nullptr && (io_thread || link_->readable())) did = receive_some();
-    if (io_thread && link_ != nullptr && !did) {
-      switch (link_->state()) {
-        case client::Link::State::open:
-          break;
-        case client::Link::State::refused:
-          link_lost("no daemon at " + endpoint() + ": start one with `futured`", true);
-          break;
-        case client::Link::State::lost:
-          link_lost("the connection to " + endpoint() + " was lost");
-          break;
-      }
-    }
-    if (io_thread && !did) {
-      // Everything that has arrived was handed in: now silence may be judged.
-      bool down = false;
-      {
-        const Lock lock(state_);
-        const Phase before = session_.phase();
-        const Time now = now_ns();
-        if (now >= session_.next_deadline()) session_.on_time(now);
-        down = session_.phase() != before && before != Phase::down;
-        if (session_.phase() == Phase::ended) event();
-      }
-      if (down) link_lost("no answer from " + endpoint() + " in time: is that a futured daemon?");
-      Status ended;
-      std::vector<Cell*> cells;
-      {
-        const Lock lock(state_);
-        if (session_.phase() == Phase::ended) {
-          ended = session_.end_reason();
-          collect_ended(cells);
-        }
-      }
-      if (!cells.empty()) resolve_all(cells, std::make_exception_ptr(BrokenExecutor(ended.message())));
-    }
-    if (carry_out_orders()) {
-      did = true;
-      if (!io_thread && link_ == nullptr) wake_io();
-    }
-    if (!did) return link_ != nullptr && link_->readable();
-  }
-  return true;
-}
 
 // ---- sending
 
@@ -204,7 +67,7 @@ void Connection::carry_out(const client::Order& order) {
   } else {
     link_.reset();
     auto made = factory_([weak = weak_from_this()] {
-      if (const auto self = weak.lock()) self->wake_io();
+      if (const auto self = weak.lock()) self->wake_reader();
     });
     if (made.ok()) {
       link_ = std::move(made.value());
@@ -214,7 +77,8 @@ void Connection::carry_out(const client::Order& order) {
     } else {
       link_lost(made.status().message(), true);
     }
-    wake_io();  // it watches other descriptors now
+    wake_io();  // who watches the link has other descriptors to watch now
+    if (driven_.load(std::memory_order_seq_cst)) Waiter::kick(drive_fd_);
   }
 }
 

@@ -28,6 +28,8 @@ class RemoteHome : public Home {
   void cancel_all(std::span<const CellRef> cells) override;
   void run_callbacks(const CellRef& cell, Callbacks callbacks) override;
   void check_alive() const override;
+  void about_to_wait() override;
+  void drive(Waiter& waiter, Deadline deadline) override;
 
  protected:
   ~RemoteHome() = default;

@@ -31,14 +31,16 @@ class Link {
   virtual bool send(wire::Frames message) = 0;
   /// Appends up to `max` messages to `into`. False when nothing is left to receive now.
   virtual bool receive(std::vector<wire::Frames>& into, std::size_t max) = 0;
-  /// After send() or receive(): true if receive() has something that fds() may not tell of any more.
+  /// After send() or receive(): true if receive() has something that data_fd() may not tell of any more.
   virtual bool readable() = 0;
-  /// What the connection is known to be. Call when an fd was readable.
+  /// What the connection is known to be. Call when state_fd() was readable.
   virtual State state() = 0;
   /// The last call: waits at most this long for what was sent to leave.
   virtual void finish(int patience_ms) = 0;
-  /// To poll for input; something to receive, or a change of state.
-  virtual std::vector<int> fds() const = 0;
+  /// To poll for input: something to receive; below 0: a link that calls when there is.
+  virtual int data_fd() const = 0;
+  /// To poll for input: a change of state; below 0: receive() tells.
+  virtual int state_fd() const = 0;
 };
 
 /// Makes links to one place.

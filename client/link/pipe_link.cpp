@@ -30,7 +30,8 @@ class PipeLink final : public Link {
   bool readable() override { return next_ < received_.size(); }
   State state() override { return lost_ ? State::lost : State::open; }
   void finish(int) override { end_->close(); }
-  std::vector<int> fds() const override { return {}; }
+  int data_fd() const override { return -1; }
+  int state_fd() const override { return -1; }
 
  private:
   std::unique_ptr<wire::Pipe::End> end_;

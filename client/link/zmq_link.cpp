@@ -138,7 +138,8 @@ class ZmqLink final : public Link {
     }
   }
 
-  std::vector<int> fds() const override { return {fd_of(socket_), fd_of(monitor_)}; }
+  int data_fd() const override { return fd_of(socket_); }
+  int state_fd() const override { return fd_of(monitor_); }
 
  private:
   /// Of the monitor; 0: the second half of one, below 0: none.
