@@ -153,6 +153,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void protocol_error(const Status& what);
   void on_welcome(const wire::Envelope& e);
   void on_refused(const wire::Envelope& e);
+  Status take_accepted(v1::Accepted& m);  // under state_ too
   void on_accepted(const wire::Envelope& e);
   void on_outcomes(const wire::Envelope& e);
   void on_started(const wire::Envelope& e);

@@ -227,6 +227,32 @@ void Connection::on_refused(const wire::Envelope& e) {
   link_lost(why.message());
 }
 
+Status Connection::take_accepted(v1::Accepted& m) {
+  const Status status =
+      session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(), now_ns());
+  if (!status.ok()) return status;
+  for (Seq seq = m.first_seq(); seq < m.first_seq() + m.count();) {
+    const Seq end = std::min(m.first_seq() + m.count(), (seq / Chunk::kCells + 1) * Chunk::kCells);
+    const TaskNumber number = m.first_number() + (seq - m.first_seq());
+    if (Chunk* const c = slab_.chunk(seq); c != nullptr) {
+      auto& all = c->extents;
+      if (!all.empty() && all.back().first + all.back().count == seq &&
+          all.back().number + all.back().count == number) {
+        all.back().count += end - seq;
+      } else {
+        all.push_back({seq, end - seq, number});
+      }
+    }
+    seq = end;
+  }
+  for (auto& w : *m.mutable_warnings()) {
+    if (warnings_.size() >= kWarningsKept) warnings_.erase(warnings_.begin());
+    warnings_[w.seq()] = std::move(*w.mutable_message());
+  }
+  event();
+  return status;
+}
+
 void Connection::on_accepted(const wire::Envelope& e) {
   v1::Accepted& m = accepted_scratch_;
   if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
@@ -234,29 +260,8 @@ void Connection::on_accepted(const wire::Envelope& e) {
   bool any_detached = false;
   {
     const Lock lock(state_);
-    status = session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(), now_ns());
-    if (status.ok()) {
-      for (Seq seq = m.first_seq(); seq < m.first_seq() + m.count();) {
-        const Seq end = std::min(m.first_seq() + m.count(), (seq / Chunk::kCells + 1) * Chunk::kCells);
-        const TaskNumber number = m.first_number() + (seq - m.first_seq());
-        if (Chunk* const c = slab_.chunk(seq); c != nullptr) {
-          auto& all = c->extents;
-          if (!all.empty() && all.back().first + all.back().count == seq &&
-              all.back().number + all.back().count == number) {
-            all.back().count += end - seq;
-          } else {
-            all.push_back({seq, end - seq, number});
-          }
-        }
-        seq = end;
-      }
-      for (auto& w : *m.mutable_warnings()) {
-        if (warnings_.size() >= kWarningsKept) warnings_.erase(warnings_.begin());
-        warnings_[w.seq()] = std::move(*w.mutable_message());
-      }
-      any_detached = !detached_.empty();
-      event();
-    }
+    status = take_accepted(m);
+    any_detached = !detached_.empty();
   }
   if (any_detached) resolve_detached();
   if (!status.ok()) protocol_error(status);
@@ -281,9 +286,14 @@ void Connection::on_outcomes(const wire::Envelope& e) {
   to_resolve_.clear();
   std::vector<std::pair<ToResolve, OutputCallback>> after_output;
   Status status;
+  bool any_detached = false;
   {
     const Lock lock(state_);
-    status = session_.on_outcomes(m.first_delivery(), handles_, sizes_, now_ns(), fresh_);
+    for (v1::Accepted& a : *m.mutable_accepted()) {
+      if (status = take_accepted(a); !status.ok()) break;
+    }
+    any_detached = m.accepted_size() != 0 && !detached_.empty();
+    if (status.ok()) status = session_.on_outcomes(m.first_delivery(), handles_, sizes_, now_ns(), fresh_);
     for (const std::uint32_t i : fresh_) {
       const Handle h = handles_[i];
       const auto sink = outputs_.empty() ? outputs_.end() : outputs_.find(h);
@@ -341,6 +351,7 @@ void Connection::on_outcomes(const wire::Envelope& e) {
     });
   }
   resolved();
+  if (any_detached) resolve_detached();
   if (!status.ok()) protocol_error(status);
 }
 

@@ -1,5 +1,5 @@
 // Acknowledgements that wait a moment for company. On an idle way ACCEPTED and RANACK would be messages, and wake-ups,
-// of their own between those that somebody waits for; here they leave together with the next message to the same peer.
+// of their own between those that somebody waits for; here they leave within the next message to the same peer.
 // They leave at once when the peer has sent two batches, because then it may be waiting for them to send a third, and
 // after half a millisecond in any case. Loop thread; time is an argument.
 #pragma once
@@ -24,10 +24,10 @@ class Acknowledgements {
     e.items.push_back(std::move(item));
     if (at_once || e.items.size() >= kBatches) e.due = true;
   }
-  /// Something else goes to this peer now.
+  /// A message that can carry them goes to this peer now.
   void company(Peer peer) {
     for (Entry& e : entries_) {
-      if (e.peer == peer) e.due = true;
+      if (e.peer == peer) e.due = e.in_company = true;
     }
   }
   bool empty() const { return entries_.empty(); }
@@ -36,7 +36,7 @@ class Acknowledgements {
     for (const Entry& e : entries_) next = std::min(next, e.due ? 0 : e.since + kPatience);
     return next;
   }
-  /// Hands out and forgets what is due: say(peer, items).
+  /// Hands out and forgets what is due: say(peer, items, in_company).
   template <class Say>
   void take_due(std::int64_t now, Say say) {
     for (std::size_t i = 0; i < entries_.size();) {
@@ -46,7 +46,7 @@ class Acknowledgements {
       }
       const Entry e = std::move(entries_[i]);
       entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-      say(e.peer, e.items);
+      say(e.peer, e.items, e.in_company);
     }
   }
 
@@ -55,13 +55,14 @@ class Acknowledgements {
     Peer peer;
     std::int64_t since = 0;
     bool due = false;
+    bool in_company = false;
     std::vector<Item> items;
   };
   Entry& entry(Peer peer, std::int64_t now) {
     for (Entry& e : entries_) {
       if (e.peer == peer) return e;
     }
-    entries_.push_back(Entry{peer, now, false, {}});
+    entries_.push_back(Entry{peer, now, false, false, {}});
     return entries_.back();
   }
   std::vector<Entry> entries_;  // few: only peers that sent something within the last half millisecond

@@ -220,10 +220,10 @@ void Server::carry_out(std::int64_t now) {
     send(w.connection, v1::KIND_WELCOME, m);
     if (w.resumed) free_streams(w.session);
   }
+  acknowledge(now);
   encoder_.runs(actions_.runs);
   encoder_.stops(actions_.stops);
   encoder_.recalls(actions_.recalls);
-  acknowledge(now);
   encoder_.credit(actions_.credit);
   encoder_.attached(actions_.attached);
   encoder_.started(actions_.started);
@@ -246,17 +246,16 @@ void Server::acknowledge(std::int64_t now) {
   }
   if (!accept_acks_.empty()) {
     for (const scheduler::Outcome& o : actions_.outcomes) accept_acks_.company(o.session);
-    accept_acks_.take_due(
-        now, [this](scheduler::SessionId, const std::vector<scheduler::Accepted>& list) { encoder_.accepted(list); });
+    accept_acks_.take_due(now, [this](scheduler::SessionId session, const auto& list, bool in_company) {
+      encoder_.accepted(session, list, in_company);
+    });
   }
   if (report_acks_.empty()) return;
   for (std::size_t i = 0; i < actions_.runs.size(); ++i) {
     if (i == 0 || actions_.runs[i].worker != actions_.runs[i - 1].worker) report_acks_.company(actions_.runs[i].worker);
   }
-  report_acks_.take_due(now, [this](WorkerId worker, const std::vector<std::uint64_t>& reports) {
-    v1::RanAck ack;
-    ack.set_reports(reports.back());
-    to_worker(worker, v1::KIND_RAN_ACK, ack);
+  report_acks_.take_due(now, [this](WorkerId worker, const auto& reports, bool in_company) {
+    encoder_.reports_taken(worker, reports.back(), in_company);
   });
 }
 

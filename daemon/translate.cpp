@@ -270,6 +270,7 @@ void Encoder::run_batch(WorkerId worker, const std::vector<TaskSlot>& tasks) {
   const auto flush = [&] {
     if (payloads_.count() == 0) return;
     if (!mixed) run_.clear_spec_of();
+    if (const auto taken = reports_.extract(worker)) run_.set_reports(taken.mapped());
     wire::Frames frames = payloads_.finish(*run_.mutable_payloads());
     to_worker_(worker, v1::KIND_RUN, run_, std::move(frames));
     run_.Clear();
@@ -323,11 +324,12 @@ void Encoder::recalls(const std::vector<TokenOrder>& orders) {
   for (const auto& [worker, recall] : by_worker) to_worker_(worker, v1::KIND_RECALL, recall, {});
 }
 
-void Encoder::accepted(const std::vector<Accepted>& list) {
+void Encoder::accepted(SessionId session, const std::vector<Accepted>& list, bool in_company) {
+  const Session* s = core_.session(session);
+  if (s == nullptr) return;
   for (const Accepted& a : list) {
-    const Session* s = core_.session(a.session);
-    if (s == nullptr) continue;
-    v1::Accepted m;
+    v1::Accepted alone;
+    v1::Accepted& m = in_company ? *accepted_[session].Add() : alone;
     m.set_first_seq(a.first_seq);
     m.set_count(a.count);
     m.set_first_number(a.first_number);
@@ -338,8 +340,18 @@ void Encoder::accepted(const std::vector<Accepted>& list) {
       w->set_seq(a.first_seq);
       w->set_message(a.warning);
     }
-    to_client_(a.session, v1::KIND_ACCEPTED, m, {});
+    if (!in_company) to_client_(session, v1::KIND_ACCEPTED, m, {});
   }
+}
+
+void Encoder::reports_taken(WorkerId worker, std::uint64_t reports, bool in_company) {
+  if (in_company) {
+    reports_[worker] = reports;
+    return;
+  }
+  v1::RanAck ack;
+  ack.set_reports(reports);
+  to_worker_(worker, v1::KIND_RAN_ACK, ack, {});
 }
 
 void Encoder::credit(const std::vector<SessionId>& sessions) {
@@ -371,6 +383,7 @@ void Encoder::outcomes(const std::vector<Outcome>& list) {
   const auto flush = [&] {
     if (payloads_.count() == 0) return;
     if (all_succeeded) outcomes_.clear_state();
+    if (auto accepted = accepted_.extract(session)) outcomes_.mutable_accepted()->Swap(&accepted.mapped());
     wire::Frames frames = payloads_.finish(*outcomes_.mutable_payloads());
     to_client_(session, v1::KIND_OUTCOMES, outcomes_, std::move(frames));
     outcomes_.Clear();

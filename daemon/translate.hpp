@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -62,10 +63,13 @@ class Encoder {
   Encoder(const scheduler::Scheduler& core, ToWorker to_worker, ToClient to_client)
       : core_(core), to_worker_(std::move(to_worker)), to_client_(std::move(to_client)) {}
 
+  // Acknowledgements; `in_company`: runs() or outcomes() of this turn has something for the same peer, and takes it
+  // along.
+  void accepted(scheduler::SessionId session, const std::vector<scheduler::Accepted>& list, bool in_company);
+  void reports_taken(WorkerId worker, std::uint64_t reports, bool in_company);
   void runs(const std::vector<scheduler::Run>& runs);
   void stops(const std::vector<scheduler::TokenOrder>& orders);
   void recalls(const std::vector<scheduler::TokenOrder>& orders);
-  void accepted(const std::vector<scheduler::Accepted>& list);
   void credit(const std::vector<scheduler::SessionId>& sessions);
   void started(const std::vector<scheduler::Started>& list);
   void outcomes(const std::vector<scheduler::Outcome>& list);
@@ -81,6 +85,8 @@ class Encoder {
   v1::Run run_;
   v1::Outcomes outcomes_;
   wire::PayloadWriter payloads_;
+  std::map<WorkerId, std::uint64_t> reports_;  // to go along
+  std::map<scheduler::SessionId, google::protobuf::RepeatedPtrField<v1::Accepted>> accepted_;
 };
 
 void to_wire(const scheduler::Failure& failure, v1::Error& error);

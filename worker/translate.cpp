@@ -232,6 +232,7 @@ Status Translator::read_run(const wire::Envelope& envelope, RunBatch& batch) {
     for (const v1::Header& h : s.headers()) spec.headers.emplace_back(h.name(), h.value());
     for (const v1::Amount& a : s.assigned()) spec.assigned.emplace_back(a.resource(), amount_text(a.ten_thousandths()));
   }
+  batch.reports = run_.reports();
   batch.spec_of.assign(run_.spec_of().begin(), run_.spec_of().end());
   batch.spec_of.resize(n, 0);
   batch.calls.resize(n);

@@ -42,6 +42,7 @@ class RunBatch final : public Blob {
   std::vector<Slice> inputs;
   std::vector<std::uint32_t> spec_of;  ///< one for each call
   std::vector<NewCall> calls;
+  std::uint64_t reports = 0;  ///< an acknowledgement that came along
   /// The input of call i; keeps this batch alive, also if it is empty.
   Slice input(std::size_t i) const { return {this, inputs[i].data(), inputs[i].size()}; }
 };

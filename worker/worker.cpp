@@ -232,6 +232,7 @@ void Worker::handle(const Link::Frames& frames, Time now) {
                              now);  // its calls would be missing for ever: begin anew and announce what is here
         return;
       }
+      session_->ran_ack(batch->reports);
       session_->run(batch->calls, now);
       for (std::size_t i = 0; i < batch->calls.size(); ++i) {
         const NewCall& c = batch->calls[i];

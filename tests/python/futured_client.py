@@ -307,6 +307,8 @@ class Client:
         self._flush()
 
     def _outcomes(self, body, frames):
+        for accepted in body.accepted:
+            self._accepted(accepted)
         handles = wire.undeltas(body.handle_delta)
         results = wire.unpack_payloads(body.payloads, frames, len(handles))
         failures = {failure.index: failure for failure in body.failures}

@@ -242,9 +242,7 @@ class Worker:
         if message.kind == common_pb2.KIND_RUN:
             self._run(body, message.frames)
         elif message.kind == common_pb2.KIND_RAN_ACK:
-            self.acked = max(self.acked, body.reports)
-            while self.ended and self.ended[0][0] < self.acked:
-                self.ended.popleft()
+            self._acknowledged(body.reports)
         elif message.kind == common_pb2.KIND_STOP:
             for token in wire.tokens_of(body.tokens):
                 self._stop(token)
@@ -265,7 +263,13 @@ class Worker:
         elif message.kind == common_pb2.KIND_REHELLO:
             self._reconnect()
 
+    def _acknowledged(self, reports):
+        self.acked = max(self.acked, reports)
+        while self.ended and self.ended[0][0] < self.acked:
+            self.ended.popleft()
+
     def _run(self, body, frames):
+        self._acknowledged(body.reports)
         tokens = wire.tokens_of(body.tokens)
         payloads = wire.unpack_payloads(body.payloads, frames, len(tokens))
         for index, (token, payload) in enumerate(zip(tokens, payloads)):

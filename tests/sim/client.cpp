@@ -283,7 +283,16 @@ void Client::resolve_lost(const std::vector<client::Handle>& lost) {
   }
 }
 
+void Client::on_accepted(const msg::Accepted& m) {
+  for (std::uint64_t i = 0; i < m.count && m.first_seq + i < keys_.size(); ++i) {
+    world_.oracle().accepted(keys_[m.first_seq + i], m.first_number + i, epoch_);
+  }
+  const Status s = session_.on_accepted(m.first_seq, m.count, m.credit_tasks, m.credit_bytes, world_.now());
+  if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());
+}
+
 void Client::on_outcomes(const msg::Outcomes& m) {
+  for (const msg::Accepted& a : m.accepted) on_accepted(a);
   std::vector<client::Handle> handles;
   std::vector<std::uint64_t> sizes;
   for (const auto& item : m.items) {
@@ -329,11 +338,7 @@ void Client::receive(ConnectionId from, Message&& message) {
     resolve_lost(lost);
     was_given_up_ = false;
   } else if (auto* a = std::get_if<msg::Accepted>(&message)) {
-    for (std::uint64_t i = 0; i < a->count && a->first_seq + i < keys_.size(); ++i) {
-      world_.oracle().accepted(keys_[a->first_seq + i], a->first_number + i, epoch_);
-    }
-    const Status s = session_.on_accepted(a->first_seq, a->count, a->credit_tasks, a->credit_bytes, now);
-    if (!s.ok()) throw Violation("a client calls it a breach: " + s.message());
+    on_accepted(*a);
   } else if (auto* o = std::get_if<msg::Outcomes>(&message)) {
     on_outcomes(*o);
   } else if (auto* c = std::get_if<msg::Cancelled>(&message)) {

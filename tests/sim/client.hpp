@@ -41,6 +41,7 @@ class Client final : public Peer {
   void act(client::Order& order);
   void submit_wanted();
   void arm();
+  void on_accepted(const msg::Accepted& m);
   void on_outcomes(const msg::Outcomes& m);
   void resolve_lost(const std::vector<client::Handle>& lost);
   void over();

@@ -39,6 +39,10 @@ std::vector<Slice> payloads_in(v1::Payloads& column, const wire::Envelope& e) {
   return out;
 }
 
+msg::Accepted accepted_in(const v1::Accepted& m) {
+  return {m.first_seq(), m.count(), m.first_number(), m.submit_credit_tasks(), m.submit_credit_bytes()};
+}
+
 }  // namespace
 
 wire::Frames to_frames(const Message& message) {
@@ -137,6 +141,7 @@ Message from_frames(const wire::Frames& frames) {
       const auto inputs = payloads_in(*m.mutable_payloads(), e);
       if (inputs.size() != tokens.size()) throw Violation("RUN: tokens and inputs differ in number");
       msg::Run out;
+      out.reports = m.reports();
       for (std::size_t i = 0; i < tokens.size(); ++i) {
         const auto spec = m.spec_of().empty() ? 0 : m.spec_of(static_cast<int>(i));
         out.calls.push_back({tokens[i], m.specs(static_cast<int>(spec)).type(), inputs[i]});
@@ -147,16 +152,14 @@ Message from_frames(const wire::Frames& frames) {
       return msg::Stop{tokens_of(parsed<v1::Stop>(e).tokens())};
     case v1::KIND_RECALL:
       return msg::Recall{tokens_of(parsed<v1::Recall>(e).tokens())};
-    case v1::KIND_ACCEPTED: {
-      const auto m = parsed<v1::Accepted>(e);
-      return msg::Accepted{m.first_seq(), m.count(), m.first_number(), m.submit_credit_tasks(),
-                           m.submit_credit_bytes()};
-    }
+    case v1::KIND_ACCEPTED:
+      return accepted_in(parsed<v1::Accepted>(e));
     case v1::KIND_OUTCOMES: {
       auto m = parsed<v1::Outcomes>(e);
       const auto results = payloads_in(*m.mutable_payloads(), e);
       msg::Outcomes out;
       out.first_delivery = m.first_delivery();
+      for (const v1::Accepted& a : m.accepted()) out.accepted.push_back(accepted_in(a));
       std::uint64_t handle = 0;
       int f = 0;
       for (std::size_t i = 0; i < results.size(); ++i) {

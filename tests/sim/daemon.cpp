@@ -460,10 +460,18 @@ void Daemon::carry_out() {
     if (s->sent_bytes > s->credit_bytes) oracle.saw(Seen::result_above_credit);
   }
   if (world_.mixture().codec) {
+    std::erase_if(to_acknowledge_, [this](WorkerId worker) {
+      const bool company = std::ranges::any_of(actions_.runs, [&](const auto& r) { return r.worker == worker; });
+      if (company && reports_.count(worker) != 0) encoder_.reports_taken(worker, reports_[worker], true);
+      return company;
+    });
     encoder_.runs(actions_.runs);
     encoder_.stops(actions_.stops);
     encoder_.recalls(actions_.recalls);
-    encoder_.accepted(actions_.accepted);
+    for (const scheduler::Accepted& a : actions_.accepted) {
+      encoder_.accepted(a.session, {a},
+                        std::ranges::any_of(actions_.outcomes, [&](const auto& o) { return o.session == a.session; }));
+    }
     encoder_.credit(actions_.credit);
     encoder_.attached(actions_.attached);
     encoder_.started(actions_.started);

@@ -92,6 +92,7 @@ struct Outcomes {
   };
   std::uint64_t first_delivery = 0;
   std::vector<Item> items;
+  std::vector<Accepted> accepted;  // came along
 };
 struct Started {
   std::vector<std::uint64_t> handles;
@@ -113,6 +114,7 @@ struct Run {
     Slice input;
   };
   std::vector<Call> calls;
+  std::uint64_t reports = 0;  // a RanAck that came along
 };
 struct Stop {
   std::vector<AttemptToken> tokens;

@@ -235,6 +235,7 @@ void Worker::receive(ConnectionId from, Message&& message) {
     });
     if (!announces && session_.generation() > 1) world_.to_daemon(connection_, msg::Announce{{}, {}, {}, true});
   } else if (auto* run = std::get_if<msg::Run>(&message)) {
+    session_.ran_ack(run->reports);
     std::vector<worker::NewCall> calls;
     for (const auto& c : run->calls) {
       const auto& offers = kOffers[pool_];
