@@ -128,14 +128,15 @@ std::string TaskWalk::cursor() const {
 
 TaskSlot TaskWalk::next() {
   while (!done_ && budget_ > 0) {
-    const TaskSlot slot = context_->core.tasks().find(at_);
-    if (at_ == (down_ ? first_ : last_)) {
+    const TaskTable& tasks = context_->core.tasks();
+    const TaskNumber number = down_ ? tasks.previous_live(at_) : tasks.next_live(at_);
+    if (number < first_ || number > last_ || number == 0) {
       done_ = true;
-    } else {
-      at_ = down_ ? at_ - 1 : at_ + 1;
+      break;
     }
-    --budget_;
-    if (slot == kNoSlot) continue;
+    if (number == (down_ ? first_ : last_)) done_ = true;
+    at_ = down_ ? number - 1 : number + 1;
+    const TaskSlot slot = tasks.find(number);
     budget_ -= kWalkTask;
     if (matches(slot)) return slot;
   }

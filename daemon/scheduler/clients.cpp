@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kSweepPortion = 4096;     // tasks touched per turn by long work
 constexpr std::size_t kDeliveryPortion = 4096;  // outcomes per session and turn
 constexpr std::uint64_t kAttachBit = std::uint64_t{1} << 40;
+constexpr std::uint64_t kClosedExtents = 1024;
 
 std::string quoted(const std::string& s) { return "'" + s + "'"; }
 
@@ -31,8 +32,8 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
     actions.breaches.push_back({kNoSession, e.connection, "this session was given up; start a new one"});
     return;
   }
-  // A session in which nothing happened may be one whose welcome was lost: to the client it is a new one, and it has yet
-  // to learn that what was acknowledged before, by an earlier daemon or in a session since forgotten, is gone.
+  // A session in which nothing happened may be one whose welcome was lost: to the client it is a new one, and it has
+  // yet to learn that what was acknowledged before, by an earlier daemon or in a session since forgotten, is gone.
   const bool resumed = known && sessions_[id].used();
   if (!resumed) {
     if (e.first_unacked_seq > kMaxSeq) {
@@ -47,6 +48,10 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
     sessions_[id].sent_bytes = 0;
   }
   Session& s = sessions_[id];
+  if (s.accepted_seq > e.first_unacked_seq + limits_.window_tasks) {
+    actions.breaches.push_back({kNoSession, e.connection, "the hello names a seq long before what was acknowledged"});
+    return;
+  }
   if (s.connection == 0) ++connected_clients_;
   s.connection = e.connection;
   s.expires = s.cancel_at = kNever;
@@ -76,7 +81,7 @@ void Scheduler::on(const event::ClientGone& e, Time now, Actions&) {
   s->connection = 0;
   --connected_clients_;
   s->expires = now + (e.on_purpose ? 0 : limits_.session_resume);
-  if (s->cancel_grace >= 0) s->cancel_at = now + s->cancel_grace;
+  if (s->cancel_grace >= 0) s->cancel_at = s->cancel_grace > kNever - now ? kNever - 1 : now + s->cancel_grace;
   absent_.push_back(e.session);
 }
 
@@ -155,8 +160,8 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
       const bool again = s->last_spec != UINT32_MAX && specs_[s->last_spec].cls == p.placement.cls &&
                          specs_[s->last_spec].spec == wanted;
       if (!again) {
-        if (s->last_spec != UINT32_MAX) specs_.drop(s->last_spec);
-        s->last_spec = specs_.add(wanted, p.placement.cls);
+        if (s->last_spec != UINT32_MAX) drop_spec(s->last_spec);
+        s->last_spec = add_spec(wanted, p.placement.cls);
         specs_.use(s->last_spec);  // the session's own, so that the next batch finds it
       }
       p.id = s->last_spec;
@@ -193,7 +198,7 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
     }
   }
   for (const Placed& p : placed) {
-    if (p.id != UINT32_MAX) specs_.drop(p.id);
+    if (p.id != UINT32_MAX) drop_spec(p.id);
   }
   counts_.submitted += count;
   s->accepted_seq += count;
@@ -242,13 +247,51 @@ void Scheduler::take_up_to(SessionId id, std::uint64_t processed) {
       s.sent_bytes += tasks_[slot].payload.size();
     }
     s.deliveries.pop_front();
+    owe(id, -static_cast<std::int64_t>(tasks_[slot].payload.size()));
     release(slot);
   }
 }
 
 void Scheduler::release(TaskSlot slot) {
-  --tasks_[slot].watchers;
+  TaskRecord& t = tasks_[slot];
+  --t.watchers;
+  if (t.watchers == 0 && is_terminal(t.phase) && (t.flags & kKept) != 0) {
+    counts_.bytes -= t.payload.size();
+    counts_.kept_bytes += t.payload.size();
+  }
   forget_if_free(slot);
+}
+
+void Scheduler::owe(SessionId id, std::int64_t bytes) {
+  Session& s = sessions_[id];
+  s.owed_bytes += static_cast<std::uint64_t>(bytes);
+  const bool hold = s.owed_bytes > (s.held ? limits_.owed_bytes / 2 : limits_.owed_bytes);
+  if (hold == s.held) return;
+  s.held = hold;
+  ready_.hold(id, hold);
+  if (hold) return;
+  for (Pool& pool : table_.pools) pool.ready = true;
+}
+
+void Scheduler::unfollow(SessionId id, std::uint64_t handle) {
+  Session& s = sessions_[id];
+  const auto of = s.attached.find(handle);
+  const auto list = attachments_.find(of->second);
+  std::erase_if(list->second, [&](const Attachment& a) { return a.session == id && a.handle == handle; });
+  --tasks_[tasks_.find(of->second)].watchers;
+  if (list->second.empty()) attachments_.erase(list);
+  s.attached.erase(of);
+  --s.holds;
+}
+
+SpecId Scheduler::add_spec(const Spec& spec, ClassId cls) {
+  counts_.bytes += size_of(spec);
+  return specs_.add(spec, cls);
+}
+
+void Scheduler::drop_spec(SpecId spec) {
+  const std::uint64_t size = size_of(specs_[spec].spec);
+  if (specs_.drop(spec)) counts_.bytes -= size;
 }
 
 void Scheduler::forget_if_free(TaskSlot slot) {
@@ -258,7 +301,7 @@ void Scheduler::forget_if_free(TaskSlot slot) {
   const SpecId spec = t.spec;
   const Extent extent = tasks_.extent_of(slot);
   if (tasks_.forget(slot)) extent_closed(extent);
-  specs_.drop(spec);
+  drop_spec(spec);
 }
 
 void Scheduler::extent_closed(const Extent& extent) {
@@ -274,8 +317,22 @@ void Scheduler::extent_closed(const Extent& extent) {
     }
   }
   s.extents[low].live = false;
+  ++s.closed_extents;
   --s.holds;
-  while (!s.extents.empty() && !s.extents.front().live) s.extents.pop_front();
+  while (!s.extents.empty() && !s.extents.front().live) {
+    s.extents.pop_front();
+    --s.closed_extents;
+  }
+  // Behind one long task the closed ones would pile up for ever. (A sweep has a position in the ring.)
+  if (s.closed_extents > kClosedExtents && s.closed_extents > s.extents.size() / 2 &&
+      std::none_of(sweeps_.begin(), sweeps_.end(), [&](const Sweep& w) { return w.session == extent.session; })) {
+    for (std::uint64_t n = s.extents.size(); n > 0; --n) {
+      const ExtentRef x = s.extents.front();
+      s.extents.pop_front();
+      if (x.live) s.extents.push_back(x);
+    }
+    s.closed_extents = 0;
+  }
   if (s.dead && s.holds == 0) burials_.push_back(extent.session);
 }
 
@@ -293,6 +350,7 @@ void Scheduler::deliver(SessionId id, TaskSlot slot, std::uint64_t handle) {
     return;
   }
   s.deliveries.push_back({slot, handle});
+  owe(id, static_cast<std::int64_t>(tasks_[slot].payload.size()));
   want_delivery(id);
 }
 
@@ -350,12 +408,8 @@ TaskSlot Scheduler::by_handle(SessionId session, std::uint64_t handle) const {
     bool issued = false;
     return find_seq(*s, handle, issued);
   }
-  for (const auto& [number, list] : attachments_) {
-    for (const Attachment& a : list) {
-      if (a.session == session && a.handle == handle) return tasks_.find(number);
-    }
-  }
-  return kNoSlot;
+  const auto at = s->attached.find(handle);
+  return at == s->attached.end() ? kNoSlot : tasks_.find(at->second);
 }
 
 std::optional<std::pair<SessionId, std::uint64_t>> Scheduler::follower(TaskSlot slot) const {
@@ -421,6 +475,7 @@ void Scheduler::on(const event::Cancel& e, Time now, Actions& actions) {
   if (pending.open == 0) {
     actions.cancelled.push_back(std::move(pending.reply));
   } else {
+    ++s->holds;
     pending_cancels_.emplace(next_pending_++, std::move(pending));
   }
 }
@@ -439,6 +494,9 @@ void Scheduler::settle_cancel(TaskSlot slot, Verdict verdict, Actions& actions) 
     const auto pending = pending_cancels_.find(id);
     pending->second.reply.verdicts[index] = verdict;
     if (--pending->second.open == 0) {
+      const SessionId session = pending->second.reply.session;
+      --sessions_[session].holds;
+      if (sessions_[session].dead) burials_.push_back(session);
       actions.cancelled.push_back(std::move(pending->second.reply));
       pending_cancels_.erase(pending);
     }
@@ -461,14 +519,31 @@ void Scheduler::on(const event::Attach& e, Time, Actions& actions) {
     } else if (const SessionId owner = sessions_.by_stream(ref.id.stream); owner != sessions_.end()) {
       slot = find_seq(sessions_[owner], ref.id.seq, issued);
     }
-    if (slot != kNoSlot && tasks_[slot].watchers < kMaxWatchers) {
+    if (slot != kNoSlot) {
       TaskRecord& t = tasks_[slot];
+      const std::uint64_t handle = e.first_handle + i;
+      const auto before = s->attached.find(handle);
+      // Asked again after a reconnect; that it is followed already is what it wants to hear.
+      const bool again = before != s->attached.end() && before->second == t.number;
+      if (!again && (before != s->attached.end() || t.watchers >= kMaxWatchers)) {
+        actions.breaches.push_back({e.session, s->connection,
+                                    before != s->attached.end()
+                                        ? "handle " + std::to_string(handle) + " follows another task already"
+                                        : "task " + std::to_string(t.number) + " is followed too often already"});
+        return;
+      }
       item = {Known::yes, t.number, id(slot), state_of(t.phase)};
-      ++t.watchers;
       if (is_terminal(t.phase)) {
-        deliver(e.session, slot, e.first_handle + i);
-      } else {
-        attachments_[t.number].push_back({e.session, e.first_handle + i, e.live_output});
+        if (t.watchers == 0) {  // only kept until now
+          counts_.kept_bytes -= t.payload.size();
+          counts_.bytes += t.payload.size();
+        }
+        ++t.watchers;
+        deliver(e.session, slot, handle);
+      } else if (!again) {
+        ++t.watchers;
+        attachments_[t.number].push_back({e.session, handle, e.live_output});
+        s->attached.emplace(handle, t.number);
         ++s->holds;
       }
     } else {
@@ -490,8 +565,11 @@ void Scheduler::on(const event::Abandon&, Time, Actions&) {
 void Scheduler::abandon_portion(Time now, Actions& actions) {
   if (abandon_next_ == kNotAbandoned) return;
   for (std::size_t portion = kSweepPortion; portion > 0 && abandon_next_ < tasks_.next_number(); --portion) {
-    const TaskSlot slot = tasks_.find(abandon_next_++);
-    if (slot == kNoSlot || is_terminal(tasks_[slot].phase)) continue;
+    const TaskNumber number = tasks_.next_live(abandon_next_);
+    abandon_next_ = number == 0 ? tasks_.next_number() : number + 1;
+    if (number == 0) break;
+    const TaskSlot slot = tasks_.find(number);
+    if (is_terminal(tasks_[slot].phase)) continue;
     if (tasks_[slot].phase == Phase::queued) {
       const SpecTable::Entry& entry = specs_[tasks_[slot].spec];
       ready_.remove(entry.cls, entry.spec.priority, tasks_.extent_of(slot).session, slot);
@@ -511,7 +589,7 @@ void Scheduler::abandon_portion(Time now, Actions& actions) {
 void Scheduler::bury_if_free(SessionId id, Actions& actions) {
   Session* s = sessions_.find(id);
   if (s == nullptr || !s->dead || s->holds != 0 || !s->deliveries.empty()) return;
-  if (s->last_spec != UINT32_MAX) specs_.drop(s->last_spec);
+  if (s->last_spec != UINT32_MAX) drop_spec(s->last_spec);
   sessions_.remove(id);
   actions.ended_sessions.push_back(id);
 }
@@ -544,13 +622,18 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
     Session* s = &sessions_[sweep.session];
     bool done = false;
     if (sweep.what == Sweep::What::release) {
+      while (!s->attached.empty() && portion > 0) {
+        unfollow(sweep.session, s->attached.begin()->first);
+        --portion;
+      }
       while (!s->deliveries.empty() && portion > 0) {
         const TaskSlot slot = s->deliveries.front().task;
         s->deliveries.pop_front();
+        owe(sweep.session, -static_cast<std::int64_t>(tasks_[slot].payload.size()));
         release(slot);
         --portion;
       }
-      done = s->deliveries.empty();
+      done = s->deliveries.empty() && s->attached.empty();
     } else {
       sweep.position = std::max(sweep.position, s->extents.begin());
       while (sweep.position < s->extents.end() && portion > 0) {

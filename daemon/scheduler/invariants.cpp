@@ -50,6 +50,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   std::map<SpecId, std::uint64_t> spec_users;
   std::map<SessionId, std::uint64_t> holds;
   for (const Scheduler::Sweep& sweep : s.sweeps_) ++holds[sweep.session];
+  for (const auto& [id, pending] : s.pending_cancels_) ++holds[pending.reply.session];
   for (const auto& [number, list] : s.attachments_) {
     const TaskSlot slot = tasks.find(number);
     if (slot == kNoSlot || is_terminal(tasks[slot].phase)) {
@@ -60,7 +61,10 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     for (const Scheduler::Attachment& a : list) {
       ++watchers[slot];
       ++holds[a.session];
-      if (s.session(a.session) == nullptr) wrong("task ", number, " has an attachment of no session");
+      const Session* by = s.session(a.session);
+      if (by == nullptr || by->attached.count(a.handle) == 0 || by->attached.at(a.handle) != number) {
+        wrong("task ", number, " has an attachment that its session does not know");
+      }
     }
   }
 
@@ -94,7 +98,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     // Deliveries.
     if (!c.dead && (c.sent < c.deliveries.begin() || c.sent > c.deliveries.end()))
       wrong(name, ": `sent` is outside its deliveries");
-    std::uint64_t in_flight = 0;
+    std::uint64_t in_flight = 0, owed = 0;
     for (std::uint64_t p = c.deliveries.begin(); p != c.deliveries.end(); ++p) {
       const Delivery& d = c.deliveries[p];
       if (d.task >= tasks.used_ || !is_terminal(tasks[d.task].phase)) {
@@ -102,8 +106,23 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
         continue;
       }
       ++watchers[d.task];
+      owed += tasks[d.task].payload.size();
       if (p < c.sent) in_flight += tasks[d.task].payload.size();
     }
+    wrong.same(name + ": owed bytes", c.owed_bytes, owed);
+    if (c.held != (s.ready_.held_.count(id) != 0)) wrong(name, ": it and the queue do not agree whether it is held");
+    if (!c.held && owed > s.limits_.owed_bytes) wrong(name, ": it owes too much and is not held");
+    for (const auto& [handle, number] : c.attached) {
+      const auto list = s.attachments_.find(number);
+      if (list == s.attachments_.end() || std::none_of(list->second.begin(), list->second.end(), [&](const auto& a) {
+            return a.session == id && a.handle == handle;
+          })) {
+        wrong(name, ": it follows task ", number, ", which does not know");
+      }
+    }
+    std::uint64_t closed = 0;
+    for (std::uint64_t p = c.extents.begin(); p != c.extents.end(); ++p) closed += c.extents[p].live ? 0 : 1;
+    wrong.same(name + ": closed extents", c.closed_extents, closed);
     if (in_flight > c.sent_bytes) wrong(name, ": more bytes are on their way than were sent");
     if (!c.dead && c.sent > c.credit_tasks && c.sent != c.deliveries.begin())
       wrong(name, ": more outcomes sent than its credit");
@@ -138,7 +157,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   wrong.same("the number of connected clients", s.connected_clients_, connected);
 
   // ---- tasks
-  std::uint64_t live = 0, queued = 0, assigned = 0, running = 0, bytes = 0, numbers = 0;
+  std::uint64_t live = 0, queued = 0, assigned = 0, running = 0, bytes = 0, kept_bytes = 0, numbers = 0;
   std::map<ExtentId, std::uint32_t> extent_tasks;
   std::map<TaskNumber, std::uint32_t> kept;
   std::set<std::uint32_t> sides;
@@ -160,7 +179,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     }
     const std::string name = task_name(t);
     ++live;
-    bytes += t.payload.size();
+    (is_terminal(t.phase) && t.watchers == 0 ? kept_bytes : bytes) += t.payload.size();
     ++spec_users[t.spec];
     if (tasks.find(t.number) != slot) wrong(name, " is not found by its number");
     if (t.extent >= tasks.extents_.size()) {
@@ -218,8 +237,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       if (side->failure != nullptr && t.phase != Phase::failed) wrong(name, " has a failure and has not failed");
     }
     if (t.phase == Phase::failed && (side == nullptr || side->failure == nullptr)) wrong(name, " failed without a why");
-    const std::int32_t wanted = entry.spec.crashes;
-    const std::int32_t budget = wanted == 0 ? kDefaultCrashes : wanted < 0 ? 1 : wanted;
+    const std::int32_t budget = crash_budget(entry.spec.crashes);
     if (t.crashes > budget || (t.crashes == budget && !is_terminal(t.phase))) wrong(name, " has crashed too often");
   }
   wrong.same("the number of tasks", tasks.live_, live);
@@ -227,7 +245,10 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   wrong.same("side records", tasks.used_sides_, sides.size() + tasks.free_sides_.size());
   wrong.same("counts.queued", s.counts_.queued, queued + assigned);
   wrong.same("counts.running", s.counts_.running, running);
+  for (const auto& [id, users] : spec_users) bytes += size_of(s.specs_[id].spec);
   wrong.same("counts.bytes", s.counts_.bytes, bytes);
+  wrong.same("counts.kept_bytes", s.counts_.kept_bytes, kept_bytes);
+  wrong.same("retention", s.retention_.size(), kept.size());
   wrong.same("submitted", s.counts_.submitted, s.counts_.completed() + queued + assigned + running);
   for (const auto& [number, n] : kept) {
     if (tasks.find(number) == kNoSlot) wrong("task ", number, " is kept and forgotten");
@@ -287,28 +308,42 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   for (ClassId cls = 0; cls < s.ready_.classes_.size(); ++cls) {
     const ReadyQueue::Class& c = s.ready_.classes_[cls];
     std::uint64_t size = 0;
+    const auto check_flow = [&](const ReadyQueue::Flow& flow, std::int32_t priority) {
+      if (flow.first == kNoSlot) wrong("class ", cls, " has an empty flow");
+      TaskSlot before = kNoSlot;
+      std::uint64_t length = 0;
+      for (TaskSlot slot = flow.first; slot != kNoSlot && length <= live; slot = tasks[slot].next, ++length) {
+        const TaskRecord& t = tasks[slot];
+        if (t.prev != before) wrong(task_name(t), ": its queue is linked wrongly");
+        before = slot;
+        if (t.phase != Phase::queued) {
+          wrong(task_name(t), " waits and is not queued");
+          continue;
+        }
+        const SpecTable::Entry& entry = s.specs_[t.spec];
+        if (entry.cls != cls || entry.spec.priority != priority || tasks.extent_of(slot).session != flow.client) {
+          wrong(task_name(t), " waits in the wrong flow");
+        }
+      }
+      if (flow.last != before) wrong("class ", cls, ": a flow does not end where it says");
+      wrong.same("the size of a flow", flow.size, length);
+      return length;
+    };
+    std::uint64_t held = 0;
+    for (const auto& [key, flow] : c.held) {
+      if (s.ready_.held_.count(key.second) == 0) wrong("class ", cls, " holds tasks of client ", key.second);
+      held += check_flow(flow, key.first);
+    }
+    wrong.same("held in class " + std::to_string(cls), c.held_size, held);
+    ready += held;
     for (const auto& [priority, level] : c.levels) {
       if (level.flows.empty()) wrong("class ", cls, " has an empty level");
       if (level.turn >= level.flows.size()) wrong("class ", cls, ": it is nobody's turn");
       std::set<std::uint32_t> clients;
       for (const ReadyQueue::Flow& flow : level.flows) {
         if (!clients.insert(flow.client).second) wrong("class ", cls, " has two flows of client ", flow.client);
-        if (flow.first == kNoSlot) wrong("class ", cls, " has an empty flow");
-        TaskSlot before = kNoSlot;
-        for (TaskSlot slot = flow.first; slot != kNoSlot && size <= live; slot = tasks[slot].next, ++size) {
-          const TaskRecord& t = tasks[slot];
-          if (t.prev != before) wrong(task_name(t), ": its queue is linked wrongly");
-          before = slot;
-          if (t.phase != Phase::queued) {
-            wrong(task_name(t), " waits and is not queued");
-            continue;
-          }
-          const SpecTable::Entry& entry = s.specs_[t.spec];
-          if (entry.cls != cls || entry.spec.priority != priority || tasks.extent_of(slot).session != flow.client) {
-            wrong(task_name(t), " waits in the wrong flow");
-          }
-        }
-        if (flow.last != before) wrong("class ", cls, ": a flow does not end where it says");
+        if (s.ready_.held_.count(flow.client) != 0) wrong("class ", cls, " hands out tasks of a held client");
+        size += check_flow(flow, priority);
       }
     }
     wrong.same("size of class " + std::to_string(cls), c.size, size);
@@ -416,7 +451,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
 std::vector<std::string> Invariants::check_empty(const Scheduler& s) {
   Findings left;
   left.same("tasks held", s.tasks_.live(), 0);
-  left.same("bytes held", s.counts_.bytes, 0);
+  left.same("bytes held", s.counts_.bytes + s.counts_.kept_bytes, 0);
   left.same("sessions", s.sessions_.live(), 0);
   left.same("specs", s.specs_.live(), 0);
   left.same("attachments", s.attachments_.size(), 0);

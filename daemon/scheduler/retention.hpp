@@ -14,22 +14,33 @@ namespace futured::scheduler {
 class Retention {
  public:
   void keep(TaskNumber task, Time now, std::int64_t keep_ns) {
-    // Whole seconds, so that odd values do not make a queue each.
-    const std::int64_t seconds = std::min<std::int64_t>((keep_ns + 999'999'999) / 1'000'000'000, kMaxSeconds);
-    queues_[seconds].push_back({now + seconds * 1'000'000'000, task});
+    const std::int64_t seconds = rounded(keep_ns);
+    queues_[seconds].push_back({now + seconds * kSecond, task});
+    ++size_;
   }
+  /// Tasks kept.
+  std::uint64_t size() const { return size_; }
   /// Calls forget(task) for at most `budget` tasks whose time has come.
   template <class Forget>
   void advance(Time now, std::size_t budget, Forget forget) {
     for (auto it = queues_.begin(); it != queues_.end();) {
       while (!it->second.empty() && it->second.front().at <= now && budget > 0) {
-        const TaskNumber task = it->second.front().task;
-        it->second.pop_front();
         --budget;
-        forget(task);
+        forget(pop(it->second));
       }
       it = it->second.empty() ? queues_.erase(it) : std::next(it);
     }
+  }
+  /// The one that ended first, of all; there must be one.
+  TaskNumber pop_oldest() {
+    auto oldest = queues_.begin();
+    for (auto it = queues_.begin(); it != queues_.end(); ++it) {
+      if (it->second.front().at - it->first * kSecond < oldest->second.front().at - oldest->first * kSecond)
+        oldest = it;
+    }
+    const TaskNumber task = pop(oldest->second);
+    if (oldest->second.empty()) queues_.erase(oldest);
+    return task;
   }
   Time next_deadline() const {
     Time next = kNever;
@@ -40,12 +51,26 @@ class Retention {
  private:
   friend struct Invariants;
 
+  static constexpr std::int64_t kSecond = 1'000'000'000;
   static constexpr std::int64_t kMaxSeconds = 10LL * 365 * 86400;
   struct Entry {
     Time at = 0;
     TaskNumber task = 0;
   };
+  TaskNumber pop(Ring<Entry>& queue) {
+    const TaskNumber task = queue.front().task;
+    queue.pop_front();
+    --size_;
+    return task;
+  }
+  /// Up, to whole seconds, minutes, hours or days, so that odd values do not make a queue each.
+  static std::int64_t rounded(std::int64_t keep_ns) {
+    const std::int64_t seconds = std::min(keep_ns / kSecond + (keep_ns % kSecond != 0 ? 1 : 0), kMaxSeconds);
+    const std::int64_t unit = seconds <= 60 ? 1 : seconds <= 3600 ? 60 : seconds <= 2 * 86400 ? 3600 : 86400;
+    return (seconds + unit - 1) / unit * unit;
+  }
   std::map<std::int64_t, Ring<Entry>> queues_;
+  std::uint64_t size_ = 0;
 };
 
 }  // namespace futured::scheduler

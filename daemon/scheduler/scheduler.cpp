@@ -19,12 +19,25 @@ void Scheduler::advance(Time now, Actions& actions) {
     if (worker.id != 0 && worker.gives_up <= now) lose(w, {worker.id, false, {}, 0, 0}, now, actions);
   }
   sweep_sessions(now, actions);
-  retention_.advance(now, kRetentionPortion, [this](TaskNumber task) {
+  const auto unkeep = [this](TaskNumber task) {
     const TaskSlot slot = tasks_.find(task);
     if (slot == kNoSlot) return;
-    tasks_[slot].flags &= static_cast<std::uint8_t>(~kKept);
+    TaskRecord& t = tasks_[slot];
+    t.flags &= static_cast<std::uint8_t>(~kKept);
+    if (t.watchers == 0) {
+      counts_.kept_bytes -= t.payload.size();
+      counts_.bytes += t.payload.size();
+    }
     forget_if_free(slot);
-  });
+  };
+  retention_.advance(now, kRetentionPortion, unkeep);
+  for (std::size_t n = 0; retention_.size() > limits_.kept_tasks || counts_.kept_bytes > limits_.kept_bytes; ++n) {
+    if (n == kRetentionPortion) {
+      more_now_ = true;
+      break;
+    }
+    unkeep(retention_.pop_oldest());
+  }
   if (!draining_) dispatch(now, actions);
   flush_deliveries(actions);
   feed_starved(actions);
@@ -66,7 +79,7 @@ bool Scheduler::owes_deliveries() const {
 
 std::uint64_t Scheduler::queued_in(std::uint32_t pool) const {
   std::uint64_t n = 0;
-  for (const ClassId cls : table_.pools[pool].classes) n += ready_.size(cls);
+  for (const ClassId cls : table_.pools[pool].classes) n += ready_.size(cls) + ready_.held(cls);
   for (const WorkerIndex w : table_.pools[pool].workers) {
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       n += table_.workers[w].in_flight[lane] - table_.workers[w].running[lane];

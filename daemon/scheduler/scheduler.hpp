@@ -25,9 +25,12 @@ namespace futured::scheduler {
 
 struct Limits {
   std::uint64_t payload_bytes = 64ULL << 20;
-  std::uint64_t tasks = 10'000'000;     ///< not ended
-  std::uint64_t bytes = 4ULL << 30;     ///< of inputs and of results not taken
-  std::uint64_t window_tasks = 65'536;  ///< a client may submit this far ahead of what was accepted
+  std::uint64_t tasks = 10'000'000;      ///< not ended
+  std::uint64_t bytes = 4ULL << 30;      ///< of inputs, of what is said about tasks, and of results not taken
+  std::uint64_t kept_tasks = 1'000'000;  ///< ended and taken, still kept; above, the oldest are forgotten early
+  std::uint64_t kept_bytes = 1ULL << 30;
+  std::uint64_t owed_bytes = 256ULL << 20;  ///< results that a client may leave lying before its tasks wait
+  std::uint64_t window_tasks = 65'536;      ///< a client may submit this far ahead of what was accepted
   std::uint64_t window_bytes = 256ULL << 20;
   Time session_resume = 60'000'000'000;  ///< how long outcomes are held for a client that went away
   Time worker_return = 5'000'000'000;    ///< how long a disconnected worker started by hand may take to come back
@@ -38,7 +41,8 @@ struct Counts {
   std::uint64_t succeeded = 0, failed = 0, cancelled = 0, expired = 0;  // since the start
   std::uint64_t submitted = 0;
   std::uint64_t stale_reports = 0;  ///< completions whose token was not current
-  std::uint64_t bytes = 0;          ///< payloads held
+  std::uint64_t bytes = 0;          ///< payloads and specs held, but for those of `kept_bytes`
+  std::uint64_t kept_bytes = 0;     ///< results that nobody waits for any more
   std::uint64_t completed() const { return succeeded + failed + cancelled + expired; }
 };
 
@@ -117,6 +121,10 @@ class Scheduler {
   void take_up_to(SessionId id, std::uint64_t processed);
   void release(TaskSlot slot);
   void forget_if_free(TaskSlot slot);
+  void owe(SessionId id, std::int64_t bytes);
+  void unfollow(SessionId id, std::uint64_t handle);
+  SpecId add_spec(const Spec& spec, ClassId cls);
+  void drop_spec(SpecId spec);
   void extent_closed(const Extent& extent);
   void bury_if_free(SessionId id, Actions& actions);
   void sweep_sessions(Time now, Actions& actions);

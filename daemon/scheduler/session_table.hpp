@@ -41,7 +41,8 @@ struct Session {
   std::uint64_t granted_bytes = 0;
   bool starved = false;  ///< its credit was withheld because the daemon is full
   Ring<ExtentRef> extents;
-  SpecId last_spec = UINT32_MAX;  ///< used again while batches ask for the same
+  std::uint64_t closed_extents = 0;  ///< of those: not live
+  SpecId last_spec = UINT32_MAX;     ///< used again while batches ask for the same
 
   // result window; positions below `deliveries.begin()` are taken, below `sent` are sent
   Ring<Delivery> deliveries;
@@ -50,8 +51,12 @@ struct Session {
   std::uint64_t credit_tasks = 0;
   std::uint64_t credit_bytes = 0;
   bool in_delivery_list = false;
+  std::uint64_t owed_bytes = 0;  ///< results in `deliveries`
+  bool held = false;             ///< its tasks wait until it has taken more of its results
 
-  std::uint32_t holds = 0;  ///< live extents, attachments and sweeps that name this session
+  std::map<std::uint64_t, TaskNumber> attached;  ///< by handle: live tasks of anybody that it follows
+
+  std::uint32_t holds = 0;  ///< live extents, attachments, cancels and sweeps that name this session
 
   /// Something came of it: its client has had the welcome.
   bool used() const { return extents.end() != 0 || holds != 0 || !deliveries.empty(); }

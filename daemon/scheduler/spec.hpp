@@ -28,8 +28,21 @@ struct Spec {
   friend bool operator==(const Spec&, const Spec&) = default;
 };
 inline constexpr std::int32_t kDefaultCrashes = 3;
+/// From Spec::crashes: the crash that ends a task, counted from 1. A task counts to 255 at most.
+inline constexpr std::int32_t crash_budget(std::int32_t wanted) {
+  return wanted == 0 ? kDefaultCrashes : wanted < 0 ? 1 : wanted < 255 ? wanted : 255;
+}
 inline constexpr std::int32_t kMinPriority = -100;
 inline constexpr std::int32_t kMaxPriority = 100;
+
+/// What it takes in memory, roughly.
+inline std::uint64_t size_of(const Spec& s) {
+  std::uint64_t bytes = sizeof(Spec) + s.type.size() + s.pool.size() + s.group.size() + s.content_type.size();
+  for (const auto* list : {&s.labels, &s.headers}) {
+    for (const auto& [name, value] : *list) bytes += sizeof(std::string) * 2 + name.size() + value.size();
+  }
+  return bytes;
+}
 
 /// Where tasks of a pool and type wait, dense; see ReadyQueue.
 using ClassId = std::uint32_t;
@@ -60,12 +73,13 @@ class SpecTable {
   }
   const Entry& operator[](SpecId id) const { return *entries_[id]; }
   void use(SpecId id, std::uint32_t n = 1) { entries_[id]->users += n; }
-  void drop(SpecId id) {
+  /// True if it was the last user: the spec is gone.
+  bool drop(SpecId id) {
     Entry& e = *entries_[id];
-    if (--e.users == 0) {
-      e.spec = {};
-      free_.push_back(id);
-    }
+    if (--e.users != 0) return false;
+    e.spec = {};
+    free_.push_back(id);
+    return true;
   }
   std::size_t live() const { return entries_.size() - free_.size(); }
 

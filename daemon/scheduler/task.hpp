@@ -81,7 +81,7 @@ struct TaskRecord {
   std::uint8_t flags = 0;
   std::uint16_t watchers = 0;  ///< sessions that still have to take its outcome
 };
-inline constexpr std::uint16_t kMaxWatchers = 1000;
+inline constexpr std::uint16_t kMaxWatchers = 60'000;
 static_assert(sizeof(TaskRecord) == 64, "a queued task must stay small: a million of them is the normal case");
 
 /// One attempt, kept for whoever asks.

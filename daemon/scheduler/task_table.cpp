@@ -76,6 +76,32 @@ TaskSlot TaskTable::find(TaskNumber number) const {
   return n.slots == nullptr ? kNoSlot : n.slots[number & kChunkMask];
 }
 
+TaskNumber TaskTable::next_live(TaskNumber from) const {
+  for (TaskNumber n = std::max<TaskNumber>(from, 1); n < next_number_;) {
+    const NumberChunk& chunk = numbers_[n >> kChunkBits];
+    const TaskNumber end = (n | kChunkMask) + 1;
+    for (; chunk.live != 0 && n < end && n < next_number_; ++n) {
+      if (chunk.slots[n & kChunkMask] != kNoSlot) return n;
+    }
+    n = end;
+  }
+  return 0;
+}
+
+TaskNumber TaskTable::previous_live(TaskNumber from) const {
+  for (TaskNumber n = std::min(from, next_number_ - 1); n != 0;) {
+    const NumberChunk& chunk = numbers_[n >> kChunkBits];
+    const TaskNumber begin = n & ~TaskNumber{kChunkMask};
+    if (chunk.live != 0) {
+      for (TaskNumber i = n + 1; i-- > begin;) {
+        if (chunk.slots[i & kChunkMask] != kNoSlot) return i;
+      }
+    }
+    n = begin == 0 ? 0 : begin - 1;
+  }
+  return 0;
+}
+
 SideRecord& TaskTable::side(TaskSlot slot) {
   TaskRecord& t = (*this)[slot];
   if (t.side == kNone) {

@@ -26,6 +26,10 @@ class TaskTable {
   /// kNoSlot if forgotten or never issued.
   TaskSlot find(TaskNumber number) const;
   bool issued(TaskNumber number) const { return number != 0 && number < next_number_; }
+  /// The first number >= `from`, or the last <= `from`, that is not forgotten; 0 if there is none. Skips thousands of
+  /// forgotten ones in a step.
+  TaskNumber next_live(TaskNumber from) const;
+  TaskNumber previous_live(TaskNumber from) const;
   TaskNumber next_number() const { return next_number_; }
 
   const Extent& extent(ExtentId id) const { return extents_[id]; }

@@ -226,6 +226,7 @@ void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failur
       attachments_.erase(it);
       for (const Attachment& a : list) {
         Session& watcher = sessions_[a.session];
+        watcher.attached.erase(a.handle);
         --watcher.holds;
         if (watcher.dead) burials_.push_back(a.session);
         deliver(a.session, slot, a.handle);
@@ -380,7 +381,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
     } else {
       if (t.crashes < UINT8_MAX) ++t.crashes;
       const std::int32_t wanted = spec(slot).crashes;
-      const std::int32_t budget = wanted == 0 ? kDefaultCrashes : wanted < 0 ? 1 : wanted;
+      const std::int32_t budget = crash_budget(wanted);
       if (t.crashes >= budget) {
         Failure f;
         f.kind = ErrorKind::crashed;

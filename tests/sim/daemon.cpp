@@ -19,6 +19,8 @@ Limits limits_of(const Mixture& m) {
   Limits l;
   l.tasks = m.limit_tasks;
   l.window_tasks = m.window_tasks;
+  l.kept_tasks = m.kept_tasks;
+  l.owed_bytes = m.owed_bytes;
   l.session_resume = m.session_resume;
   l.worker_return = m.worker_return;
   return l;

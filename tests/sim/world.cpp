@@ -35,6 +35,8 @@ Mixture Mixture::of(Random& r) {
   m.window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
   m.result_window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
   m.result_window_bytes = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(100, 5'000)) : 64 << 20;
+  m.kept_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(0, 5)) : 1'000'000;
+  m.owed_bytes = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(0, 5'000)) : 1 << 30;
   m.codec = r.chance(0.12);
   m.fails = mostly_not(0.5, 0.7);
   m.crashes = mostly_not(0.3, 0.3);

@@ -33,6 +33,7 @@ struct Mixture {
   Time faults_until = 0;  ///< then everything heals
   Time session_resume = 0, worker_return = 0;
   std::uint64_t limit_tasks = 0, window_tasks = 0, result_window_tasks = 0, result_window_bytes = 0;
+  std::uint64_t kept_tasks = 0, owed_bytes = 0;
   bool codec = false;  ///< every message goes through the wire format
   // tasks
   double fails = 0, crashes = 0, long_calls = 0, large_results = 0, priorities = 0, detached = 0, kept = 0,
