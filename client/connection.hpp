@@ -137,16 +137,19 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Cell* take_cell(Handle handle);
   void fail_pending(std::exception_ptr error);
 
-  // connection_io.cpp
+  // connection_drive.cpp
   void pump();
+  bool more_to_send() const;  // under state_
   void run_io();
   void wake_io();
   void wake_reader();
   bool service(bool io_thread);  // under io_; true: call again at once
+  void say_goodbye();
+
+  // connection_io.cpp
   bool carry_out_orders();
   void carry_out(const client::Order& order);
   bool receive_some();
-  void say_goodbye();
   /// `nobody`: there is no point in trying again at once.
   void link_lost(std::string why, bool nobody = false);
   void handle(wire::Frames& frames);
@@ -225,6 +228,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::atomic<bool> driven_{false};
   std::atomic<std::uint64_t> drives_{0};
   std::atomic<bool> stands_down_{false};
+  std::atomic<bool> arrived_{false};  // a link without a descriptor has something; nobody has looked since
   std::atomic<client::Time> io_until_{0};
   client::CallbackThread callbacks_;
   std::thread io_thread_;

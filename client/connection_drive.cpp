@@ -22,6 +22,12 @@ constexpr Time kStandDown = 5 * client::kMillisecond;
 constexpr Time kLongDrive = 50 * client::kMillisecond;
 }  // namespace
 
+/// Under state_, by whoever has just released io_: something may have been added after his last look by a thread that
+/// found io_ taken and relies on him.
+bool Connection::more_to_send() const {
+  return !stop_ && (session_.has_orders(now_ns()) || (!extra_.empty() && session_.phase() == Phase::up));
+}
+
 /// Without any mutex: sends what is due if nobody else is at it; who is at it will look again.
 void Connection::pump() {
   for (;;) {
@@ -32,8 +38,7 @@ void Connection::pump() {
     }
     const Lock lock(state_);
     if (session_.next_deadline() < io_until_.load(std::memory_order_relaxed)) wake_io();
-    const bool more = session_.has_orders(now_ns()) || (!extra_.empty() && session_.phase() == Phase::up);
-    if (!more || stop_) return;
+    if (!more_to_send()) return;
   }
 }
 
@@ -46,6 +51,8 @@ void Connection::wake_io() {
 
 /// The other end of a pipe: there is something to receive.
 void Connection::wake_reader() {
+  // Before looking who watches: a thread that stops driving looks at it afterwards.
+  arrived_.store(true, std::memory_order_seq_cst);
   if (driven_.load(std::memory_order_seq_cst)) {
     Waiter::kick(drive_fd_);
   } else {
@@ -88,6 +95,7 @@ void Connection::run_io() {
       if (stop_) break;
       until = session_.next_deadline();
       io_until_.store(until, std::memory_order_relaxed);
+      again = again || more_to_send();
     }
     if (again) continue;
     if (stand_down) {
@@ -124,9 +132,9 @@ void Connection::drive(Waiter& waiter, Deadline deadline) {
   drives_.fetch_add(1, std::memory_order_seq_cst);
   driven_.store(true, std::memory_order_seq_cst);
   waiter.sleep_on(drive_fd_);
+  bool again = false;
   while (!waiter.has_ready()) {
     pollfd fds[2] = {{drive_fd_, POLLIN, 0}, {-1, POLLIN, 0}};
-    bool again = false;
     {
       const std::lock_guard io(io_);
       if (left_) break;
@@ -136,8 +144,8 @@ void Connection::drive(Waiter& waiter, Deadline deadline) {
     {
       const Lock lock(state_);
       if (session_.next_deadline() < io_until_.load(std::memory_order_relaxed)) wake_io();
+      again = again || more_to_send();
     }
-    if (again || waiter.has_ready()) continue;
     timespec ts{};
     if (deadline != Deadline::max()) {
       const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - Clock::now()).count();
@@ -145,6 +153,7 @@ void Connection::drive(Waiter& waiter, Deadline deadline) {
       ts.tv_sec = static_cast<time_t>(left / 1'000'000'000);
       ts.tv_nsec = static_cast<long>(left % 1'000'000'000);
     }
+    if (again || waiter.has_ready()) continue;
     ppoll(fds, 2, deadline == Deadline::max() ? nullptr : &ts, nullptr);
     if (fds[0].revents != 0) {
       std::uint64_t count = 0;
@@ -158,8 +167,9 @@ void Connection::drive(Waiter& waiter, Deadline deadline) {
     const Lock lock(state_);
     awaited = session_.awaited() != 0;
   }
-  // Others wait too, or the I/O thread sleeps long because of us.
-  if (awaited || now_ns() - began >= kStandDown) wake_io();
+  // Something is left that only we were told of, others wait too, or the I/O thread sleeps long because of us.
+  const bool untold = again || arrived_.load(std::memory_order_seq_cst);
+  if (untold || awaited || now_ns() - began >= kStandDown) wake_io();
 }
 
 void Connection::say_goodbye() {
@@ -185,7 +195,8 @@ bool Connection::service(bool io_thread) {
   constexpr int kRounds = 16;
   for (int round = 0; round < kRounds; ++round) {
     bool did = false;
-    if (link_ != nullptr && (io_thread || link_->readable())) did = receive_some();
+    const bool arrived = arrived_.exchange(false, std::memory_order_seq_cst);
+    if (link_ != nullptr && (io_thread || arrived || link_->readable())) did = receive_some();
     if (io_thread && link_ != nullptr && !did) {
       switch (link_->state()) {
         case client::Link::State::open:
@@ -225,7 +236,12 @@ bool Connection::service(bool io_thread) {
       did = true;
       if (!io_thread && link_ == nullptr) wake_io();
     }
-    if (!did) return link_ != nullptr && link_->readable();
+    if (!did) {
+      if (link_ == nullptr) return false;
+      // A link without a descriptor for its state tells of its end as if it were a message: the I/O thread sees to it.
+      if (!io_thread && link_->state_fd() < 0 && link_->state() != client::Link::State::open) wake_io();
+      return link_->readable();
+    }
   }
   return true;
 }
