@@ -123,6 +123,18 @@ bool Connection::wait_event(Lock& lock, Deadline deadline, Predicate done) {
   return met;
 }
 
+template <class Predicate>
+bool Connection::wait_answer(Lock& lock, Deadline deadline, Predicate answered) {
+  wait_event(lock, deadline, [&] { return answered() || over(); });
+  return answered();
+}
+
+Status Connection::no_answer() const {
+  if (closed_) return {Code::unavailable, "the executor is closed"};
+  if (session_.phase() == client::Session::Phase::ended) return session_.end_reason();
+  return {Code::unavailable, "the daemon did not answer in time"};
+}
+
 void Connection::event() {
   if (event_waiters_ > 0) event_cv_.notify_all();
 }
@@ -342,17 +354,14 @@ Result<std::vector<Connection::AttachResult>> Connection::attach_many(const std:
   auto wait = std::make_shared<AttachWait>();
   {
     const Lock lock(state_);
-    if (closed_ || session_.phase() == client::Session::Phase::ended) {
-      return Status(Code::unavailable, "the executor is closed");
-    }
+    if (over()) return no_answer();
     for (AttachedCell* c : start_attach(std::move(items), std::move(outputs), wait)) {
       results.push_back({CellRef(&c->cell), {}});
     }
   }
   pump();
   Lock lock(state_);
-  wait_event(lock, deadline, [&] { return wait->answered || closed_; });
-  if (!wait->answered) return Status(Code::unavailable, "the daemon did not answer in time");
+  if (!wait_answer(lock, deadline, [&] { return wait->answered; })) return no_answer();
   for (std::size_t i = 0; i < results.size() && i < static_cast<std::size_t>(wait->answer.tasks_size()); ++i) {
     results[i].facts = wait->answer.tasks(static_cast<int>(i));
   }
@@ -373,7 +382,7 @@ bool Connection::cancel(Cell& cell, Handle handle, std::optional<std::chrono::na
   std::shared_ptr<CancelWait> wait;
   {
     const Lock lock(state_);
-    if (closed_ || !session_.awaits(handle)) return false;
+    if (over() || !session_.awaits(handle)) return false;
     client::order::Cancel c;
     c.handles = {handle};
     c.running_too = grace.has_value();
@@ -383,7 +392,7 @@ bool Connection::cancel(Cell& cell, Handle handle, std::optional<std::chrono::na
   pump();
   Lock lock(state_);
   // The outcome may overtake the answer.
-  wait_event(lock, Deadline::max(), [&] { return wait->answered || closed_ || cell.state() >= CellState::cancelled; });
+  wait_answer(lock, Deadline::max(), [&] { return wait->answered || cell.state() >= CellState::cancelled; });
   // A verdict of CANCELLED shows in the cell, unless its outcome was here first: then that stands.
   return wait->answered && grace && wait->verdicts.front() == v1::Cancelled::REQUESTED;
 }
@@ -393,7 +402,7 @@ void Connection::cancel_quietly(std::vector<Handle> handles) {
   {
     const Lock lock(state_);
     std::erase_if(handles, [this](Handle h) { return !session_.awaits(h); });
-    if (closed_ || handles.empty()) return;
+    if (over() || handles.empty()) return;
     client::order::Cancel c;
     c.handles = std::move(handles);
     start_cancel(std::move(c));
@@ -408,7 +417,7 @@ Result<std::vector<v1::Cancelled::Verdict>> Connection::cancel_many(std::vector<
   std::vector<std::shared_ptr<CancelWait>> waits;
   {
     const Lock lock(state_);
-    if (closed_) return Status(Code::unavailable, "the executor is closed");
+    if (over()) return no_answer();
     for (std::size_t begin = 0; begin < handles.size(); begin += wire::kMaxBatchTasks) {
       const std::size_t n = std::min(handles.size() - begin, wire::kMaxBatchTasks);
       client::order::Cancel c;
@@ -424,8 +433,7 @@ Result<std::vector<v1::Cancelled::Verdict>> Connection::cancel_many(std::vector<
   std::vector<v1::Cancelled::Verdict> verdicts;
   Lock lock(state_);
   for (const auto& w : waits) {
-    wait_event(lock, deadline, [&] { return w->answered || closed_; });
-    if (!w->answered) return Status(Code::unavailable, "the daemon did not answer in time");
+    if (!wait_answer(lock, deadline, [&] { return w->answered; })) return no_answer();
     verdicts.insert(verdicts.end(), w->verdicts.begin(), w->verdicts.end());
   }
   return verdicts;
@@ -439,14 +447,8 @@ Result<v1::Reply> Connection::request(v1::Request request, Deadline deadline) {
   std::uint64_t id = 0;
   {
     Lock lock(state_);
-    if (!wait_event(lock, deadline, [this] {
-          return closed_ || session_.phase() == client::Session::Phase::ended ||
-                 session_.phase() == client::Session::Phase::up;
-        })) {
-      return Status(Code::unavailable, "no connection to " + endpoint());
-    }
-    if (closed_ || session_.phase() != client::Session::Phase::up) {
-      return Status(Code::unavailable, "the executor is closed");
+    if (!wait_answer(lock, deadline, [this] { return session_.phase() == client::Session::Phase::up; }) || closed_) {
+      return over() ? no_answer() : Status(Code::unavailable, "no connection to " + endpoint());
     }
     id = next_extra_++;
     request.set_request(id);
@@ -455,9 +457,9 @@ Result<v1::Reply> Connection::request(v1::Request request, Deadline deadline) {
   }
   pump();
   Lock lock(state_);
-  const bool answered = wait_event(lock, deadline, [&] { return wait->answered; });
+  const bool answered = wait_answer(lock, deadline, [&] { return wait->answered; });
   replies_.erase(id);
-  if (!answered) return Status(Code::unavailable, "the daemon did not answer in time");
+  if (!answered) return no_answer();
   if (!wait->status.ok()) return wait->status;
   if (wait->reply.has_problem() && wait->reply.problem().code() != v1::CODE_OK) {
     return client::status_of(wait->reply.problem(), "the daemon could not do this");
@@ -483,9 +485,9 @@ Result<std::chrono::nanoseconds> Connection::ping(Deadline deadline) {
   }
   pump();
   Lock lock(state_);
-  const bool answered = wait_event(lock, deadline, [&] { return wait->answered; });
+  const bool answered = wait_answer(lock, deadline, [&] { return wait->answered; });
   replies_.erase(id);
-  if (!answered) return Status(Code::unavailable, "the daemon did not answer in time");
+  if (!answered) return no_answer();
   if (!wait->status.ok()) return wait->status;
   return std::chrono::nanoseconds(Clock::now() - began);
 }
@@ -494,19 +496,18 @@ Result<TaskNumber> Connection::number(const RemoteHome& home, const Cell& cell, 
   if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
   Lock lock(state_);
   if (const auto* a = dynamic_cast<const AttachedCell*>(&home)) {
-    wait_event(lock, deadline, [&] { return a->number != 0 || closed_ || cell.state() >= CellState::cancelled; });
+    wait_answer(lock, deadline, [&] { return a->number != 0 || cell.state() >= CellState::cancelled; });
     if (a->number == 0) return Status(Code::not_found, "the daemon does not know this task");
     return a->number;
   }
   const auto& chunk = static_cast<const Chunk&>(home);
   const Seq seq = chunk.seq_of(cell);
-  if (!wait_event(lock, deadline, [&] { return seq < session_.first_unaccepted() || closed_; })) {
-    return Status(Code::unavailable, "the daemon has not accepted the task yet");
+  if (!wait_answer(lock, deadline, [&] { return seq < session_.first_unaccepted(); })) {
+    return over() ? no_answer() : Status(Code::unavailable, "the daemon has not accepted the task yet");
   }
   for (const Chunk::Extent& x : chunk.extents) {
     if (seq >= x.first && seq - x.first < x.count) return x.number + (seq - x.first);
   }
-  if (closed_) return Status(Code::unavailable, "the executor is closed");
   return Status(Code::not_found, "the number of this task is not known any more");
 }
 
@@ -541,10 +542,9 @@ void Connection::shutdown(bool wait, bool cancel_futures) {
   }
   if (!wait) return;
   Lock lock(state_);
-  wait_event(lock, Deadline::max(), [this] {
-    return closed_ || session_.phase() == client::Session::Phase::ended ||
-           (session_.awaited() == 0 && detached_.empty() && resolving_ == 0);
-  });
+  // When the session has ended the I/O thread resolves all of them.
+  wait_event(lock, Deadline::max(),
+             [this] { return closed_ || (session_.awaited() == 0 && detached_.empty() && resolving_ == 0); });
 }
 
 void Connection::close(std::chrono::nanoseconds flush) {

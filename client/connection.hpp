@@ -128,7 +128,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   CellRef add_task(std::string_view task, Input& input, Slice& large, const TaskOptions& options);
   template <class Predicate>
   bool wait_event(Lock& lock, Deadline deadline, Predicate done);
-  void event();  // something that a wait_event() may wait for has happened
+  /// The same for what only the daemon can bring: false too when it never will, because this is over().
+  template <class Predicate>
+  bool wait_answer(Lock& lock, Deadline deadline, Predicate answered);
+  bool over() const { return closed_ || session_.phase() == client::Session::Phase::ended; }
+  Status no_answer() const;  // why wait_answer() was false
+  void event();              // something that a wait_event() may wait for has happened
   void check_open() const;
   std::shared_ptr<CancelWait> start_cancel(client::order::Cancel cancel);
   std::vector<AttachedCell*> start_attach(std::vector<client::order::AttachItem> tasks,

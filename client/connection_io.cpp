@@ -84,6 +84,7 @@ void Connection::carry_out(const client::Order& order) {
 
 void Connection::link_lost(std::string why, bool nobody) {
   link_.reset();
+  wake_io();  // its descriptors are gone; if the session has ended it resolves what is left
   const Lock lock(state_);
   session_.on_lost(now_ns());
   if (nobody && first_failure_.ok()) first_failure_ = {Code::unavailable, why};
@@ -228,10 +229,13 @@ void Connection::on_refused(const wire::Envelope& e) {
 }
 
 Status Connection::take_accepted(v1::Accepted& m) {
+  if (session_.phase() != Phase::up) return {};  // unchecked it must not be believed
+  const Seq known = session_.first_unaccepted();
   const Status status =
       session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(), now_ns());
   if (!status.ok()) return status;
-  for (Seq seq = m.first_seq(); seq < m.first_seq() + m.count();) {
+  // Of what is accepted again the numbers are known.
+  for (Seq seq = std::max(m.first_seq(), known); seq < m.first_seq() + m.count();) {
     const Seq end = std::min(m.first_seq() + m.count(), (seq / Chunk::kCells + 1) * Chunk::kCells);
     const TaskNumber number = m.first_number() + (seq - m.first_seq());
     if (Chunk* const c = slab_.chunk(seq); c != nullptr) {
@@ -575,6 +579,8 @@ void Connection::collect_ended(std::vector<Cell*>& cells) {
     if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
   }
   outputs_.clear();
+  cancels_.clear();
+  attaches_.clear();
   if (!cells.empty()) ++resolving_;
 }
 

@@ -95,7 +95,8 @@ Status Session::on_welcome(const WelcomeFacts& facts, Time now, std::vector<Hand
   }
   daemon_instance_ = facts.daemon_instance;
   submits_.credit(facts.credit_tasks, facts.credit_bytes);
-  silence_limit_ = 3 * (facts.heartbeat > 0 ? facts.heartbeat : options_.default_heartbeat);
+  constexpr Time kSlowest = 3'600'000 * kMillisecond;
+  silence_limit_ = 3 * (facts.heartbeat > 0 ? std::min(facts.heartbeat, kSlowest) : options_.default_heartbeat);
   phase_ = Phase::up;
   greeting_until_ = kNever;
   backoff_ = options_.backoff_first;

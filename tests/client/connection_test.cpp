@@ -323,6 +323,28 @@ TEST_CASE("garbage from the daemon costs the connection and nothing else") {
   CHECK(a.result(10s) == "A");
 }
 
+TEST_CASE("what the daemon says before WELCOME, or nonsense in it, is not believed and costs no time") {
+  const TempFolder folder;
+  Daemon daemon(folder.socket());
+  auto connecting = std::async(std::launch::async, [&] { return Executor::connect(folder.socket()); });
+  daemon.expect(v1::KIND_HELLO);
+  v1::Accepted early;
+  early.set_first_seq(0);
+  early.set_count(std::uint64_t{1} << 62);
+  daemon.send(v1::KIND_ACCEPTED, early);
+  early.set_first_seq(~std::uint64_t{0} - 5);
+  daemon.send(v1::KIND_ACCEPTED, early);
+  daemon.welcome(false, 0, 1 << 20, INT64_MAX / 2);  // a heartbeat of a century and a half
+  REQUIRE(connecting.wait_for(5s) == std::future_status::ready);
+  Executor ex = connecting.get();
+  auto a = ex.submit("t", "a");
+  daemon.expect(v1::KIND_SUBMIT);
+  for (int i = 0; i < 1000; ++i) daemon.accept(0, 1);  // again and again
+  daemon.outcome(0, "A");
+  CHECK(a.result(10s) == "A");
+  CHECK(*Control(ex).number(a, 1s) == 1);
+}
+
 TEST_CASE("results for tasks that nobody has are dropped") {
   Pair p;
   auto a = p.ex.submit("t", "a");

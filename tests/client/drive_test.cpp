@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "client/control.hpp"
 #include "client/remote_executor.hpp"
 #include "futured/executor.hpp"
 #include "proto/pipe.hpp"
@@ -167,14 +168,16 @@ class PipeDaemon {
 };
 
 struct Pair {
-  Pair()
-      : ex([this] {
+  explicit Pair(std::chrono::nanoseconds give_up_after = -1ns)
+      : ex([this, give_up_after] {
           auto greeting =
               std::async(std::launch::async, [this] { return daemon.expect(v1::KIND_HELLO, 10s) != nullptr; });
           detail::Connection::Options o;
           o.endpoint = "the test";
+          o.session.give_up_after = give_up_after.count();
           auto opened =
               detail::Connection::open(o, [this](std::function<void()> wake) -> Result<std::unique_ptr<client::Link>> {
+                if (gone) return Status(Code::unavailable, "there is no daemon");
                 return std::unique_ptr<client::Link>(
                     std::make_unique<HookedLink>(client::make_pipe_link(daemon.connect(), std::move(wake)), hook));
               });
@@ -184,6 +187,7 @@ struct Pair {
           return Executor(std::make_unique<detail::RemoteExecutor>(connection));
         }()) {}
   ~Pair() { connection->close(0ns); }
+  std::atomic<bool> gone{false};  // it cannot be connected to any more
   Hook hook;
   PipeDaemon daemon;
   std::shared_ptr<detail::Connection> connection;
@@ -267,4 +271,35 @@ TEST_CASE("a pipe that closes while a thread waits is made again") {
   CHECK(p.daemon.connections() == 2);
   p.daemon.succeed(0);
   CHECK(waiting.get() == "done");
+}
+
+TEST_CASE("when the client gives up, everything that waits for an answer returns, and no future is left pending") {
+  Pair p(300ms);
+  auto f = p.ex.submit("t", "x");
+  REQUIRE(p.daemon.expect(v1::KIND_SUBMIT));
+  const auto returns = [&p](auto& answer) {
+    const bool in_time = answer.wait_for(10s) == std::future_status::ready;
+    CHECK(in_time);
+    if (!in_time) p.connection->close(0ns);  // or this test would hang, too
+  };
+  auto one = std::async(std::launch::async, [&] { return f.cancel(); });
+  REQUIRE(p.daemon.expect(v1::KIND_CANCEL));
+  auto shutdown = std::async(std::launch::async, [&] { p.ex.shutdown(true, true); });
+  REQUIRE(p.daemon.expect(v1::KIND_CANCEL));
+  auto number = std::async(std::launch::async, [&] { return Control(p.ex).number(f, 60s); });
+  auto attached = std::async(std::launch::async, [&] { return Control(p.ex).attach(TaskNumber{9}, 60s); });
+  REQUIRE(p.daemon.expect(v1::KIND_ATTACH));
+  p.gone = true;
+  p.daemon.hang_up();
+  returns(one);
+  returns(shutdown);
+  returns(number);
+  returns(attached);
+  CHECK_FALSE(one.get());
+  CHECK(f.done());
+  CHECK_THROWS_AS((void)f.result(), BrokenExecutor);
+  CHECK_FALSE(number.get().ok());
+  CHECK_FALSE(attached.get().ok());
+  auto again = std::async(std::launch::async, [&] { p.ex.shutdown(true, true); });
+  returns(again);
 }
