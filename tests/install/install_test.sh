@@ -41,6 +41,11 @@ for _ in $(seq 200); do
   kill -0 "$daemon" 2>/dev/null || { cat "$room/daemon.log"; fail "futured ended at its start"; }
   sleep 0.05
 done
+said=$(FUTURED_CONNECT=ipc://$room/run/nobody.sock "$room/build/greet" 2>&1) && fail "without a daemon greet succeeded"
+case $said in
+  "no daemon at ipc://$room/run/nobody.sock"*) ;;
+  *) fail "without a daemon greet said: $said" ;;
+esac
 expect "a program with futured::client" "HELLO hello" "$("$room/build/greet")"
 expect "fut, as installed" "hello" "$("$prefix/bin/fut" run echo hello)"
 
