@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "daemon/log.hpp"
@@ -13,18 +12,9 @@ namespace futured::daemon {
 
 namespace {
 
-constexpr std::uint64_t kOutputAhead = 256 << 10;  // bytes of live output on their way to a client
 constexpr std::uint32_t kMaxProcesses = 1024;
 
 Status malformed(const char* what) { return {Code::invalid, what}; }
-
-// Who takes the live output of a call now.
-std::optional<std::pair<scheduler::SessionId, std::uint64_t>> listener(const scheduler::Scheduler& core,
-                                                                       scheduler::TaskSlot slot) {
-  auto follower = core.follower(slot);
-  if (follower && core.session(follower->first)->connection == 0) follower.reset();
-  return follower;
-}
 
 }  // namespace
 
@@ -149,7 +139,8 @@ void Server::on_worker_hello(ConnectionId from, const v1::Hello& hello, std::int
   c.role = Role::worker;
   handle(*event, now);
   carry_out(now);
-  if (phase_ != Phase::working) drain_worker(c.worker, false, now);
+  const scheduler::Worker* w = core_.worker(c.worker);
+  if (phase_ != Phase::working && w != nullptr && !w->draining) drain_worker(c.worker, false, now);
 }
 
 Status Server::on_client_message(Connection& c, const wire::Envelope& e, std::int64_t now) {
@@ -163,7 +154,11 @@ Status Server::on_client_message(Connection& c, const wire::Envelope& e, std::in
       event = decoder_.delivered(e, c.session);
       if (event) {
         elements_ += 256;
-        take_output(c.session, decoder_.last_delivered());
+        for (const auto& taken : decoder_.last_delivered().output()) {
+          const scheduler::TaskSlot slot = core_.by_handle(c.session, taken.handle());
+          if (slot == scheduler::kNoSlot) continue;
+          output_.taken(c.session, core_.tasks()[slot].number, taken.attempt(), taken.bytes());
+        }
       }
       break;
     case v1::KIND_CANCEL:
@@ -196,8 +191,8 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
       const auto event = decoder_.ran(e, c.worker, reports_[c.worker], config_.payload_limit, credit);
       if (!event) return event.status();
       elements_ += std::get<scheduler::event::Ran>(*event).tokens.size();
-      if (!streams_.empty()) {
-        for (const AttemptToken& t : std::get<scheduler::event::Ran>(*event).tokens) streams_.erase(t.task);
+      if (!output_.empty()) {
+        for (const AttemptToken& t : std::get<scheduler::event::Ran>(*event).tokens) output_.ended(c.worker, t);
       }
       handle(*event, now);
       handle(credit, now);
@@ -228,8 +223,8 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
       v1::Emitted m;
       if (Status s = wire::parse(e, m); !s.ok()) return s;
       if (m.token().size() != kTokenBytes) return malformed("a token has 16 bytes");
-      relay_output(c.worker, m);
-      return {};
+      if (m.has_progress() && m.data().empty()) return {};
+      return relay_output(c.worker, m);
     }
     case v1::KIND_ANNOUNCE: {
       bool complete = false;
@@ -240,6 +235,7 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
       }
       if (!complete) return {};
       handle(*event, now);
+      output_.announced(c.worker);
       c.announced_running.clear();
       c.announced_other.clear();
       return {};
@@ -249,57 +245,39 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
   }
 }
 
-void Server::relay_output(WorkerId worker, const v1::Emitted& m) {
-  const AttemptToken token = get_token(m.token().data());
+OutputRelay::Call Server::output_call(WorkerId worker, const AttemptToken& token) const {
   const scheduler::TaskSlot slot = core_.current(worker, token);
-  if (slot == scheduler::kNoSlot || m.data().empty()) return;
-  const std::uint64_t end = m.offset() + m.data().size();
-  const auto follower = listener(core_, slot);
-  if (!follower) {
-    v1::EmitCredit credit;
-    credit.set_token(m.token());
-    credit.set_bytes(end + kOutputAhead);
-    to_worker(worker, v1::KIND_EMIT_CREDIT, credit);
-    return;
-  }
-  streams_[token.task] = {worker, token, end};
+  if (slot == scheduler::kNoSlot) return {};
+  const auto follower = core_.follower(slot);
+  if (!follower || core_.session(follower->first)->connection == 0) return {true};
+  return {true, follower->first, follower->second};
+}
+
+Status Server::relay_output(WorkerId worker, const v1::Emitted& m) {
+  const AttemptToken token = get_token(m.token().data());
+  const OutputRelay::Call call = output_call(worker, token);
+  if (Status s = output_.emitted(worker, token, m.offset(), m.data().size(), call); !s.ok()) return s;
+  if (call.listener == scheduler::kNoSession || m.data().empty()) return {};
   v1::Output out;
-  out.set_handle(follower->second);
+  out.set_handle(call.handle);
   out.set_stream(m.stream());
   out.set_offset(m.offset());
   out.set_data(m.data());
   out.set_attempt(token.attempt);
-  to_client(follower->first, v1::KIND_OUTPUT, out);
+  to_client(call.listener, v1::KIND_OUTPUT, out);
+  return {};
 }
 
-void Server::take_output(scheduler::SessionId session, const v1::Delivered& delivered) {
-  for (const auto& taken : delivered.output()) {
-    const scheduler::TaskSlot slot = core_.by_handle(session, taken.handle());
-    if (slot == scheduler::kNoSlot) continue;
-    const auto stream = streams_.find(core_.tasks()[slot].number);
-    if (stream == streams_.end() || stream->second.token.attempt != taken.attempt()) continue;
+void Server::refresh_output() {
+  output_.refresh([this](WorkerId worker, const AttemptToken& token) { return output_call(worker, token); });
+}
+
+void Server::send_output_credits() {
+  for (const OutputRelay::Credit& c : output_.take_credits()) {
     v1::EmitCredit credit;
-    put_token(*credit.mutable_token(), stream->second.token);
-    credit.set_bytes(taken.bytes() + kOutputAhead);
-    to_worker(stream->second.worker, v1::KIND_EMIT_CREDIT, credit);
-  }
-}
-
-void Server::free_streams(scheduler::SessionId reconnected) {
-  for (auto it = streams_.begin(); it != streams_.end();) {
-    const scheduler::TaskSlot slot = core_.current(it->second.worker, it->second.token);
-    const auto follower = slot != scheduler::kNoSlot ? listener(core_, slot) : std::nullopt;
-    if (follower && follower->first != reconnected) {
-      ++it;
-      continue;
-    }
-    if (slot != scheduler::kNoSlot) {
-      v1::EmitCredit credit;
-      put_token(*credit.mutable_token(), it->second.token);
-      credit.set_bytes(it->second.end + kOutputAhead);
-      to_worker(it->second.worker, v1::KIND_EMIT_CREDIT, credit);
-    }
-    it = streams_.erase(it);
+    put_token(*credit.mutable_token(), c.token);
+    credit.set_bytes(c.bytes);
+    to_worker(c.worker, v1::KIND_EMIT_CREDIT, credit);
   }
 }
 
@@ -310,7 +288,7 @@ void Server::gone(ConnectionId which, bool on_purpose, std::int64_t now) {
   connections_.erase(it);
   if (c.role == Role::client && c.session != scheduler::kNoSession) {
     handle(scheduler::event::ClientGone{c.session, on_purpose}, now);
-    free_streams(scheduler::kNoSession);
+    refresh_output();
   } else if (c.role == Role::worker && c.worker != 0) {
     const scheduler::Worker* w = core_.worker(c.worker);
     if (on_purpose && w != nullptr && w->spawn == 0) {

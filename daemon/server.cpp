@@ -190,6 +190,9 @@ void Server::carry_out(std::int64_t now) {
     m.set_heartbeat_ns(kHeartbeat);
     m.set_worker(w.worker);
     send(w.connection, v1::KIND_WELCOME, m);
+    // What was told to its last connection may have been lost with it.
+    const scheduler::Worker* worker = core_.worker(w.worker);
+    if (worker != nullptr && worker->draining) send(w.connection, v1::KIND_DRAIN, v1::Drain());
   }
   for (const scheduler::ClientWelcome& w : actions_.client_welcomes) {
     const auto it = connections_.find(w.connection);
@@ -218,7 +221,7 @@ void Server::carry_out(std::int64_t now) {
     m.set_submit_credit_bytes(session->granted_bytes);
     m.set_resumed(w.resumed);
     send(w.connection, v1::KIND_WELCOME, m);
-    if (w.resumed) free_streams(w.session);
+    if (w.resumed) output_.came_back(w.session);
   }
   acknowledge(now);
   encoder_.runs(actions_.runs);
@@ -235,6 +238,7 @@ void Server::carry_out(std::int64_t now) {
     refuse(b.connection, b.session == scheduler::kNoSession ? Code::forgotten : Code::invalid, b.message);
   }
   actions_.clear();
+  send_output_credits();
 }
 
 void Server::acknowledge(std::int64_t now) {
@@ -348,7 +352,7 @@ void Server::lose_worker(const Supervisor::Exit& exit, std::int64_t now) {
 void Server::heartbeat(std::int64_t now) {
   // What came in while the loop itself was late is already received: silence is judged after listening.
   next_heartbeat_ = now + 1'000'000'000;
-  free_streams(scheduler::kNoSession);
+  refresh_output();
   std::vector<ConnectionId> silent;
   for (auto& [id, c] : connections_) {
     if (now - c.last_heard < kHeartbeat * (c.pings + 1)) continue;

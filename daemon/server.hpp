@@ -13,6 +13,7 @@
 
 #include "daemon/acknowledgements.hpp"
 #include "daemon/catalog/catalog.hpp"
+#include "daemon/output_relay.hpp"
 #include "daemon/process.hpp"
 #include "daemon/queries.hpp"
 #include "daemon/scheduler/scheduler.hpp"
@@ -78,11 +79,10 @@ class Server final : public Daemon {
   Status on_client_message(Connection& c, const wire::Envelope& e, std::int64_t now);
   Status on_worker_message(Connection& c, const wire::Envelope& e, std::int64_t now);
   void on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
-  void relay_output(WorkerId worker, const v1::Emitted& emitted);
-  void take_output(scheduler::SessionId session, const v1::Delivered& delivered);
-  /// Lets output flow that nobody takes: of calls without a listener, and what was lost with the connection that
-  /// `reconnected` had before.
-  void free_streams(scheduler::SessionId reconnected);
+  Status relay_output(WorkerId worker, const v1::Emitted& emitted);
+  OutputRelay::Call output_call(WorkerId worker, const AttemptToken& token) const;
+  void refresh_output();
+  void send_output_credits();
   void gone(ConnectionId which, bool on_purpose, std::int64_t now);
   void refuse(ConnectionId to, Code code, const std::string& message);
   void handle(const scheduler::Event& event, std::int64_t now);
@@ -111,12 +111,7 @@ class Server final : public Daemon {
   Acknowledgements<WorkerId, std::uint64_t> report_acks_;  ///< reports taken
   Acknowledgements<scheduler::SessionId, scheduler::Accepted> accept_acks_;
   std::map<std::string, v1::TaskType> types_;  ///< from plugins and from workers, with schema
-  struct Stream {
-    WorkerId worker = 0;
-    AttemptToken token;
-    std::uint64_t end = 0;  ///< of the output passed on
-  };
-  std::map<TaskNumber, Stream> streams_;                         ///< live output under way
+  OutputRelay output_;
   std::deque<std::pair<std::int64_t, Supervisor::Exit>> exits_;  ///< until when the last words of each are awaited
   std::deque<SpawnId> dead_spawns_;                              ///< recent ones
   std::int64_t next_heartbeat_ = 0;

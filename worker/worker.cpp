@@ -180,12 +180,12 @@ void Worker::handle(const Link::Frames& frames, Time now) {
   session_->heard(now);
   const auto parsed = [&](google::protobuf::MessageLite& message) {
     const Status s = wire::parse(e, message);
-    if (!s.ok()) complain(s.message());
+    if (!s.ok()) session_->misbehaved(s.message(), now);
     return s.ok();
   };
   const auto tokens = [&](const std::string& raw) {
     Result<std::vector<AttemptToken>> t = Translator::read_tokens(raw);
-    if (!t) complain(t.status().message());
+    if (!t) session_->misbehaved(t.status().message(), now);
     return t;
   };
   switch (e.kind) {
@@ -194,6 +194,7 @@ void Worker::handle(const Link::Frames& frames, Time now) {
       if (!parsed(m)) return;
       session_->welcome({m.heartbeat_ns(), m.limits().payload_bytes()}, now);
       table_.set_reply_limit(session_->payload_limit());
+      session_->for_each_call([this](CallId id) { executor_->emit_position(id); });
       log("connected to " + std::string(m.software().empty() ? "a daemon" : m.software()) + " as worker " +
           std::to_string(m.worker()));
       return;
@@ -228,8 +229,8 @@ void Worker::handle(const Link::Frames& frames, Time now) {
       auto* batch = new RunBatch;
       const Slice keep(batch, nullptr, 0);  // the batch lives as long as one of its inputs does
       if (Status s = translator_->read_run(e, *batch); !s.ok()) {
-        session_->misbehaved(s.message(),
-                             now);  // its calls would be missing for ever: begin anew and announce what is here
+        // Its calls would be missing for ever: begin anew and announce what is here.
+        session_->misbehaved(s.message(), now);
         return;
       }
       session_->ran_ack(batch->reports);

@@ -42,6 +42,26 @@ TEST_CASE("scaling up and down while tasks run loses none of them") {
   REQUIRE(wait_for_workers(control, 3));
 }
 
+TEST_CASE("a worker that was away when it was told to leave leaves when it is back") {
+  const TempDir room;
+  setenv("RETURNING_WORKER_FOLDER", room.path().c_str(), 1);
+  DaemonProcess daemon({"--processes", "1", "--worker-program", from_environment("FUTURED_RETURNING_WORKER")});
+  Executor ex = Executor::connect(daemon.endpoint());
+  REQUIRE(eventually([&] { return std::filesystem::exists(room.path() / "away"); }));
+  v1::Request request;
+  request.mutable_workers();
+  pid_t pid = 0;
+  REQUIRE(eventually([&] {
+    const v1::Reply reply = ask(ex, request);
+    if (reply.workers_size() == 1) pid = static_cast<pid_t>(reply.workers(0).pid());
+    return pid != 0 && worker_pids(ex).empty();
+  }));
+  scale(ex, 0);
+  std::ofstream(room.path() / "return") << "x";
+  CHECK(eventually([&] { return ask(ex, request).workers_size() == 0; }));
+  CHECK_FALSE(process_alive(pid));
+}
+
 TEST_CASE("tasks wait for a worker and run when there is one") {
   DaemonProcess daemon(with_test_plugins({"--processes", "0"}));
   Executor ex = Executor::connect(daemon.endpoint());

@@ -27,6 +27,7 @@ import futured_wire as wire
 from futured.v1 import common_pb2, worker_pb2
 
 LIVE_OUTPUT_START = 256 * 1024
+LIVE_OUTPUT_CHUNK = 64 * 1024
 NAME_AFTER = 0.005  # a call that has run this long is named in RUNNING
 
 
@@ -224,6 +225,9 @@ class Worker:
         self.said_report = self.acked
         for call in self.running.values():
             call.named = True  # ANNOUNCE has named it
+            if call.emitted:  # the daemon may have missed some of it
+                self.connection.send(common_pb2.KIND_EMITTED, worker_pb2.Emitted(
+                    token=call.token, offset=call.emitted))
         print(f"ready {self.welcome.worker}", flush=True)
 
     def _reconnect(self):
@@ -343,7 +347,7 @@ class Worker:
             if not call.spec.live_output:
                 call.held.popleft()  # nobody follows it
                 continue
-            room = call.emit_credit - call.emitted
+            room = min(call.emit_credit - call.emitted, LIVE_OUTPUT_CHUNK)
             if room <= 0:
                 break
             call.held.popleft()

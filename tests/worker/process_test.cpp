@@ -161,6 +161,33 @@ TEST_CASE("live output stops at its credit, goes on with more, and comes before 
   CHECK(progress);
 }
 
+TEST_CASE("after a reconnect the worker says how far the output of each call has got") {
+  Setup s;
+  s.welcome();
+  s.daemon->run({{token(1), "400000"}}, {.type = "spew", .live_output = true});
+  std::uint64_t bytes = 0;
+  while (bytes < 262'000) {
+    const auto r = s.daemon->next_of(v1::KIND_EMITTED);
+    REQUIRE(r.has_value());
+    bytes += r->as<v1::Emitted>().data().size();
+  }
+  s.daemon->send(v1::KIND_REHELLO, v1::Rehello());
+  s.welcome();
+  REQUIRE(s.daemon->next_of(v1::KIND_ANNOUNCE).has_value());
+  std::optional<Received> r;
+  do {
+    r = s.daemon->next_of(v1::KIND_EMITTED);
+    REQUIRE(r.has_value());
+  } while (r->as<v1::Emitted>().has_progress());
+  CHECK(r->as<v1::Emitted>().data().empty());
+  CHECK(r->as<v1::Emitted>().offset() == bytes);
+  CHECK(r->as<v1::Emitted>().token() == [] {
+    std::string raw;
+    put_token(raw, token(1));
+    return raw;
+  }());
+}
+
 TEST_CASE("nonsense and messages of an old connection are ignored") {
   Setup s;
   s.welcome();
@@ -170,16 +197,11 @@ TEST_CASE("nonsense and messages of an old connection are ignored") {
   d.send_raw(d.peer, {Slice()});
   std::string raw("fd\x01\x32\x00\x05\x01\x00", 8);  // five frames announced, none there
   d.send_raw(d.peer, {Slice::copy(raw)});
-  raw = std::string("fd\x01\x32\x00\x00\x01\x00\xff\xff\xff\xff", 12);  // RANACK with a broken body
-  d.send_raw(d.peer, {Slice::copy(raw)});
   raw = std::string("fd\x01\xfa\x00\x00\x01\x00", 8);  // unknown kind
   d.send_raw(d.peer, {Slice::copy(raw)});
   wire::Frames many(200, Slice::copy("y"));
   many[0] = Slice::copy(std::string("fd\x01\x30\x00\xc7\x01\x00", 8));
   d.send_raw(d.peer, many);
-  v1::Stop stop;
-  stop.set_tokens("odd");
-  d.send(v1::KIND_STOP, stop);
   d.generation = 99;
   d.run({{token(1), "old"}});
   d.generation = 1;
@@ -189,14 +211,27 @@ TEST_CASE("nonsense and messages of an old connection are ignored") {
   CHECK(results[0].token == token(2));
 }
 
-TEST_CASE("a RUN that makes no sense ends the connection; the worker announces what it has") {
+TEST_CASE("a message that makes no sense ends the connection; the worker announces what it has") {
   Setup s({"--threads", "2"});
   s.welcome();
   s.daemon->run({{token(1), s.room.path("go")}}, {.type = "hold"});
   REQUIRE(s.daemon->next_of(v1::KIND_RUNNING).has_value());
-  v1::Run broken;
-  broken.set_tokens("0123456789abcdef");
-  s.daemon->send(v1::KIND_RUN, broken);
+  SUBCASE("a RUN without specs") {
+    v1::Run broken;
+    broken.set_tokens("0123456789abcdef");
+    s.daemon->send(v1::KIND_RUN, broken);
+  }
+  SUBCASE("a STOP with half a token") {
+    v1::Stop broken;
+    broken.set_tokens("odd");
+    s.daemon->send(v1::KIND_STOP, broken);
+  }
+  SUBCASE("a RECALL of more than 4096 calls") {
+    s.daemon->send_tokens<v1::Recall>(v1::KIND_RECALL, std::vector<AttemptToken>(4097, token(1)));
+  }
+  SUBCASE("a RANACK with a broken body") {
+    s.daemon->send_raw(s.daemon->peer, {Slice::copy(std::string("fd\x01\x32\x00\x00\x01\x00\xff\xff\xff\xff", 12))});
+  }
   s.welcome();
   CHECK(s.daemon->generation == 2);
   const auto announce = s.daemon->next();

@@ -326,6 +326,13 @@ void CallTable::set_emit_room(CallId id, std::uint64_t bytes) {
   unpin(r);
 }
 
+void CallTable::emit_position(CallId id) {
+  CallRecord& r = at(id);
+  if (!pin(r, id)) return;
+  if (r.emitted > 0) emit(r, 0, {});
+  unpin(r);
+}
+
 void CallTable::call_writable() {
   if (!has_refused_.load(std::memory_order_acquire)) return;
   std::vector<CallId> ids;

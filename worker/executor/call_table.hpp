@@ -150,6 +150,8 @@ class CallTable {
   bool has_progress() const { return has_progress_.load(std::memory_order_acquire); }
   void emissions_sent(std::uint64_t bytes) { emit_queued_.fetch_sub(bytes, std::memory_order_relaxed); }
   void set_emit_room(CallId id, std::uint64_t bytes);
+  /// Emits nothing, at the offset that the output of the call has reached.
+  void emit_position(CallId id);
   /// Tells the call to stop, by flag and callback. Nothing if it has ended.
   void stop(CallId id);
   /// Calls back who was refused by emit() and would not be now.

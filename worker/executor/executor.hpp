@@ -48,6 +48,9 @@ class Executor {
   void stop(CallId call) { table_.stop(call); }
   void set_emit_room(CallId call, std::uint64_t bytes) { table_.set_emit_room(call, bytes); }
 
+  /// Has the daemon told how far the output of the call has got: some may have been lost on the way.
+  void emit_position(CallId call) { table_.emit_position(call); }
+
   /// Appends what has ended and what was emitted; all output of an ended call is in `emissions` by then. While not
   /// `connected`, progress is left where the last one wins.
   void collect(Time now, bool connected, std::vector<Ended>& ended, std::vector<Emission>& emissions);

@@ -1,0 +1,139 @@
+// The daemon's loop against peers that speak the protocol by hand.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/daemon_edges/raw_peer.hpp"
+
+namespace {
+
+using namespace futured;
+using namespace futured::test;
+
+constexpr std::size_t kBatchTokens = wire::kMaxBatchTasks * kTokenBytes;
+
+v1::Spec spec(bool live_output = false) {
+  v1::Spec s;
+  s.set_type("hold");
+  s.set_live_output(live_output);
+  return s;
+}
+
+void announce(RawPeer& worker, const std::string& running) {
+  v1::Announce m;
+  m.set_running(running);
+  m.set_end(true);
+  worker.say(v1::KIND_ANNOUNCE, m);
+}
+
+void emit(RawPeer& worker, const std::string& token, std::uint64_t offset, std::size_t size) {
+  v1::Emitted m;
+  m.set_token(token);
+  m.set_stream(1);
+  m.set_offset(offset);
+  m.set_data(std::string(size, 'x'));
+  worker.say(v1::KIND_EMITTED, m);
+}
+
+TEST_CASE("orders for many calls come in batches of 4096, also when they are given again") {
+  RunningDaemon daemon;
+  RawPeer worker(*daemon);
+  REQUIRE(worker.hello_worker("w", "hold", 6000));
+  RawPeer client(*daemon);
+  REQUIRE(client.hello_client());
+  constexpr std::size_t kCalls = 5000;
+  client.submit(0, 3000, spec());
+  client.submit(3000, kCalls - 3000, spec());
+  const std::string tokens = worker.take_calls(kCalls);
+  REQUIRE(tokens.size() == kCalls * kTokenBytes);
+  for (std::size_t at = 0; at < tokens.size(); at += kBatchTokens) {
+    v1::Running m;
+    m.set_tokens(tokens.substr(at, kBatchTokens));
+    worker.say(v1::KIND_RUNNING, m);
+  }
+  std::size_t started = 0;
+  while (started < kCalls) {
+    const auto m = client.hear<v1::Started>(v1::KIND_STARTED);
+    REQUIRE(m);
+    CHECK(m->handle_delta_size() <= static_cast<int>(wire::kMaxBatchTasks));
+    started += static_cast<std::size_t>(m->handle_delta_size());
+  }
+  for (const std::size_t from : {std::size_t{0}, std::size_t{3000}}) {
+    v1::Cancel m;
+    m.set_request(from + 1);
+    m.set_running_too(true);
+    for (std::size_t h = from; h < std::min(from + 3000, kCalls); ++h) m.add_handles(h);
+    client.say(v1::KIND_CANCEL, m);
+  }
+  const auto stopped = [&](RawPeer& peer) {
+    std::size_t bytes = 0;
+    while (bytes < tokens.size()) {
+      const auto stop = peer.hear<v1::Stop>(v1::KIND_STOP);
+      if (!stop) break;
+      CHECK(stop->tokens().size() <= kBatchTokens);
+      bytes += stop->tokens().size();
+    }
+    return bytes / kTokenBytes;
+  };
+  REQUIRE(stopped(worker) == kCalls);
+  RawPeer again(*daemon, 2);
+  REQUIRE(again.hello_worker("w", "hold", 6000));
+  announce(again, tokens);
+  CHECK(stopped(again) == kCalls);
+}
+
+TEST_CASE("live output goes on after the worker's connection ended with output and credit on their way") {
+  RunningDaemon daemon;
+  auto worker = std::make_unique<RawPeer>(*daemon);
+  REQUIRE(worker->hello_worker("w", "hold", 1));
+  RawPeer client(*daemon);
+  REQUIRE(client.hello_client());
+  client.submit(0, 1, spec(true));
+  const std::string token = worker->take_calls(1);
+  REQUIRE(token.size() == kTokenBytes);
+  emit(*worker, token, 0, 1000);
+  REQUIRE(client.hear<v1::Output>(v1::KIND_OUTPUT));
+  worker = std::make_unique<RawPeer>(*daemon, 2);
+  REQUIRE(worker->hello_worker("w", "hold", 1));
+  announce(*worker, token);
+  auto credit = worker->hear<v1::EmitCredit>(v1::KIND_EMIT_CREDIT);
+  REQUIRE(credit);
+  CHECK(credit->bytes() == 256 << 10);
+  // All the rest of the credit was lost with the old connection.
+  emit(*worker, token, 256 << 10, 0);
+  v1::Delivered taken;
+  taken.set_result_credit_tasks(1 << 20);
+  taken.set_result_credit_bytes(1 << 30);
+  auto* output = taken.add_output();
+  output->set_handle(0);
+  output->set_attempt(1);
+  output->set_bytes(1000);
+  client.say(v1::KIND_DELIVERED, taken);
+  credit = worker->hear<v1::EmitCredit>(v1::KIND_EMIT_CREDIT);
+  REQUIRE(credit);
+  CHECK(credit->bytes() == 512 << 10);
+  emit(*worker, token, 256 << 10, 10);
+  const auto next = client.hear<v1::Output>(v1::KIND_OUTPUT);
+  REQUIRE(next);
+  CHECK(next->offset() == 256 << 10);
+}
+
+TEST_CASE("a worker that emits more than it may is refused") {
+  RunningDaemon daemon;
+  RawPeer worker(*daemon);
+  REQUIRE(worker.hello_worker("w", "hold", 1));
+  RawPeer client(*daemon);
+  REQUIRE(client.hello_client());
+  client.submit(0, 1, spec(true));
+  const std::string token = worker.take_calls(1);
+  REQUIRE(token.size() == kTokenBytes);
+  SUBCASE("in one message") { emit(worker, token, 0, (64 << 10) + 1); }
+  SUBCASE("in all") {
+    for (std::uint64_t at = 0; at <= 256 << 10; at += 64 << 10) emit(worker, token, at, 64 << 10);
+  }
+  const auto refused = worker.hear<v1::Refused>(v1::KIND_REFUSED);
+  REQUIRE(refused);
+  CHECK(refused->problem().code() == v1::CODE_INVALID);
+}
+
+}  // namespace
