@@ -12,6 +12,7 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): this file i
 
 constexpr std::size_t kMaxText = 4096;  // names, labels, messages
 constexpr std::size_t kMaxSpecs = wire::kMaxBatchTasks;
+constexpr std::size_t kMaxBatchTokens = wire::kMaxBatchTasks * kTokenBytes;
 constexpr std::size_t kMaxPairs = 64;    // labels or headers of a task
 constexpr std::size_t kRunTasks = 1024;  // of one RUN or OUTCOMES
 constexpr std::size_t kRunBytes = 1 << 20;
@@ -311,16 +312,30 @@ void Encoder::run_batch(WorkerId worker, const std::vector<TaskSlot>& tasks) {
 
 void Encoder::stops(const std::vector<TokenOrder>& orders) {
   std::map<std::pair<WorkerId, Time>, v1::Stop> by_worker;
-  for (const TokenOrder& o : orders) put_token(*by_worker[{o.worker, o.grace}].mutable_tokens(), o.token);
-  for (auto& [key, stop] : by_worker) {
+  const auto send = [this](const std::pair<WorkerId, Time>& key, v1::Stop& stop) {
     stop.set_grace_ns(key.second);
     to_worker_(key.first, v1::KIND_STOP, stop, {});
+    stop.Clear();
+  };
+  for (const TokenOrder& o : orders) {
+    const std::pair<WorkerId, Time> key{o.worker, o.grace};
+    v1::Stop& stop = by_worker[key];
+    if (stop.tokens().size() == kMaxBatchTokens) send(key, stop);
+    put_token(*stop.mutable_tokens(), o.token);
   }
+  for (auto& [key, stop] : by_worker) send(key, stop);
 }
 
 void Encoder::recalls(const std::vector<TokenOrder>& orders) {
   std::map<WorkerId, v1::Recall> by_worker;
-  for (const TokenOrder& o : orders) put_token(*by_worker[o.worker].mutable_tokens(), o.token);
+  for (const TokenOrder& o : orders) {
+    v1::Recall& recall = by_worker[o.worker];
+    if (recall.tokens().size() == kMaxBatchTokens) {
+      to_worker_(o.worker, v1::KIND_RECALL, recall, {});
+      recall.Clear();
+    }
+    put_token(*recall.mutable_tokens(), o.token);
+  }
   for (const auto& [worker, recall] : by_worker) to_worker_(worker, v1::KIND_RECALL, recall, {});
 }
 
@@ -370,6 +385,11 @@ void Encoder::started(const std::vector<Started>& list) {
   std::map<SessionId, std::pair<v1::Started, std::uint64_t>> by_session;
   for (const Started& s : list) {
     auto& [m, last] = by_session[s.session];
+    if (static_cast<std::size_t>(m.handle_delta_size()) == wire::kMaxBatchTasks) {
+      to_client_(s.session, v1::KIND_STARTED, m, {});
+      m.Clear();
+      last = 0;
+    }
     m.add_handle_delta(static_cast<std::int64_t>(s.handle - last));
     last = s.handle;
   }

@@ -395,6 +395,16 @@ void Session::say_recalled(SayRecalled&& message) {
     if (kept == 0) return;
   }
   message.credits = say_credits();
+  while (message.tokens.size() > kPage) {
+    SayRecalled page;
+    page.credits = message.credits;
+    const auto last = static_cast<std::ptrdiff_t>(message.tokens.size() - kPage);
+    page.tokens.assign(message.tokens.begin() + last, message.tokens.end());
+    page.returned.assign(message.returned.begin() + last, message.returned.end());
+    message.tokens.erase(message.tokens.begin() + last, message.tokens.end());
+    message.returned.erase(message.returned.begin() + last, message.returned.end());
+    actions_.say.emplace_back(std::move(page));
+  }
   actions_.say.emplace_back(std::move(message));
 }
 
