@@ -359,6 +359,7 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
         status = {Code::not_found, "there is no pool '" + pool + "' here; `fut pool list` lists them"};
         break;
       }
+      handle(scheduler::event::PoolScaled{pool, scale.processes()}, now);
       std::vector<WorkerId> drain;
       for (const scheduler::Worker& w : core_.workers().workers) {
         if (w.id != 0 && w.spawn != 0 && std::find(leaving.begin(), leaving.end(), w.spawn) != leaving.end()) {

@@ -66,7 +66,7 @@ Server::Server(DaemonConfig config, Parts parts)
           }) {
   for (const v1::TaskType& type : parts_.catalog.types()) types_[type.name()] = type;
   for (const PoolConfig& pool : config_.pools) {
-    scheduler::event::PoolDefined e{pool.name, {}};
+    scheduler::event::PoolDefined e{pool.name, {}, parts_.supervisor != nullptr ? pool.processes : 0};
     for (const Catalog::Plugin& plugin : parts_.catalog.plugins()) {
       if (!pool.plugins.empty() &&
           std::find(pool.plugins.begin(), pool.plugins.end(), plugin.name) == pool.plugins.end()) {

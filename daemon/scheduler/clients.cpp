@@ -117,7 +117,7 @@ Scheduler::Placement Scheduler::place(const Spec& spec) const {
         std::find_if(classes->begin(), classes->end(), [&](ClassId c) { return !table_.classes[c].offering.empty(); });
     p.cls = offered == classes->end() ? classes->front() : *offered;
   }
-  if (table_.classes[p.cls].offering.empty()) {
+  if (table_.classes[p.cls].offering.empty() && table_.pools[table_.classes[p.cls].pool].processes == 0) {
     p.warning = "no worker offers task " + quoted(spec.type) + " now; it waits for one in pool " +
                 quoted(table_.pools[table_.classes[p.cls].pool].name);
   }

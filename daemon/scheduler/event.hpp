@@ -49,6 +49,12 @@ namespace event {
 struct PoolDefined {
   std::string name;
   std::vector<TypeOffer> types;
+  std::uint32_t processes = 0;
+};
+/// So many worker processes of its own are wanted now: who offers nothing yet is probably starting.
+struct PoolScaled {
+  std::string name;
+  std::uint32_t processes = 0;
 };
 
 /// A client said hello, for the first time or again.
@@ -166,7 +172,7 @@ struct Abandon {};
 
 }  // namespace event
 
-using Event = std::variant<event::PoolDefined, event::ClientHello, event::ClientGone, event::Submit, event::Delivered,
+using Event = std::variant<event::PoolDefined, event::PoolScaled, event::ClientHello, event::ClientGone, event::Submit, event::Delivered,
                            event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit, event::Running,
                            event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected, event::WorkerLost,
                            event::WorkerDraining, event::CancelTask, event::Drain, event::Abandon>;

@@ -139,6 +139,7 @@ class Scheduler {
 
   // workers.cpp
   void on(const event::PoolDefined&, Time, Actions&);
+  void on(const event::PoolScaled&, Time, Actions&);
   void on(const event::WorkerHello&, Time, Actions&);
   void on(const event::WorkerCredit&, Time, Actions&);
   void on(const event::Running&, Time, Actions&);

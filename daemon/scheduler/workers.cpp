@@ -22,6 +22,11 @@ ClassId Scheduler::class_named(std::uint32_t pool, const TypeOffer& type) {
 void Scheduler::on(const event::PoolDefined& e, Time, Actions&) {
   const std::uint32_t pool = table_.pool_named(e.name);
   for (const TypeOffer& type : e.types) class_named(pool, type);
+  table_.pools[pool].processes = e.processes;
+}
+
+void Scheduler::on(const event::PoolScaled& e, Time, Actions&) {
+  table_.pools[table_.pool_named(e.name)].processes = e.processes;
 }
 
 void Scheduler::offer(WorkerIndex w, const std::vector<TypeOffer>& types) {

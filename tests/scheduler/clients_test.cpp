@@ -144,13 +144,24 @@ TEST_CASE("an unknown pool, a pool without the task and a wrong priority are rej
 
 TEST_CASE("a known task that nobody offers now is accepted with a warning and runs when a worker comes") {
   Bench b;
-  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}});
+  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}, 0});
   const SessionId c = b.hello();
   const TaskNumber n = b.submit(c);
   CHECK(b.actions.accepted[0].warning.find("no worker offers task 't'") != std::string::npos);
   CHECK(b.s.reason(b.slot(n)) == Reason::no_worker);
   b.worker();
   CHECK(b.run_numbers() == std::vector<TaskNumber>{n});
+}
+
+TEST_CASE("while worker processes are starting nobody is warned that none offers the task") {
+  Bench b;
+  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}, 2});
+  const SessionId c = b.hello();
+  b.submit(c);
+  CHECK(b.actions.accepted[0].warning.empty());
+  b.step(event::PoolScaled{"default", 0});
+  b.submit(c);
+  CHECK(!b.actions.accepted[0].warning.empty());
 }
 
 TEST_CASE("an input above the limit fails as too large without running") {

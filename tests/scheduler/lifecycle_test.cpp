@@ -53,7 +53,7 @@ TEST_CASE("a million queued tasks of a client that is gone are cancelled in port
   Scheduler s(limits, 1);
   Actions actions;
   const Time now = 1;
-  s.handle(event::PoolDefined{"default", {{"t", Lane::thread}}}, now, actions);
+  s.handle(event::PoolDefined{"default", {{"t", Lane::thread}}, 0}, now, actions);
   s.handle(event::ClientHello{1, Bench::stream(1), 0, 0, 1 << 30, 1 << 30}, now, actions);
   const SessionId c = actions.client_welcomes[0].session;
   Spec sp = Bench::spec();
@@ -107,7 +107,7 @@ TEST_CASE("outcomes that nobody will take are released in portions, and so is an
 
 TEST_CASE("much to dispatch goes in portions, nothing is left behind") {
   Bench b;
-  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}});
+  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}, 0});
   const SessionId c = b.hello();
   for (int i = 0; i < 5; ++i) b.submit(c, 4000, Bench::spec(), "");
   b.worker(20'000, 20'000);

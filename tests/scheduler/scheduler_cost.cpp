@@ -30,7 +30,7 @@ void measure(std::uint64_t depth, std::uint64_t tasks) {
   Time now = 1;
   s.handle(event::ClientHello{1, Bench::stream(1), 0, 0, UINT64_MAX, UINT64_MAX}, now, actions);
   const SessionId c = actions.client_welcomes[0].session;
-  s.handle(event::PoolDefined{"default", {{"t", Lane::thread}}}, now, actions);
+  s.handle(event::PoolDefined{"default", {{"t", Lane::thread}}, 0}, now, actions);
   const Spec sp = Bench::spec();
   std::string input(kBatch * 8, 'x');
   Seq seq = 0;

@@ -102,7 +102,7 @@ TEST_CASE("the same token twice in one answer to a recall counts once") {
 TEST_CASE("three crashes end a task, and the message says so") {
   Bench b;
   const SessionId c = b.hello();
-  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}});
+  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}, 0});
   const TaskNumber n = b.submit(c);
   for (int i = 1; i <= 3; ++i) {
     const WorkerId w = b.worker(1, 1);
@@ -119,7 +119,7 @@ TEST_CASE("three crashes end a task, and the message says so") {
 
 TEST_CASE("the crash budget is the task's own") {
   Bench b;
-  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}});
+  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}, 0});
   const SessionId c = b.hello();
   Spec sp = Bench::spec();
   SUBCASE("one") { sp.crashes = 1; }
@@ -132,7 +132,7 @@ TEST_CASE("the crash budget is the task's own") {
 
 TEST_CASE("tasks that only waited at a worker that crashed are not charged") {
   Bench b;
-  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}});
+  b.step(event::PoolDefined{"default", {{"t", Lane::thread}}, 0});
   const SessionId c = b.hello();
   Spec sp = Bench::spec();
   sp.crashes = 1;

@@ -49,8 +49,8 @@ Daemon::Daemon(World& world, std::uint32_t epoch)
             world_.oracle().saw(Seen::through_the_codec);
             to_client(s, from_frames(wire::encode(kind, 1, m, std::move(frames))));
           }) {
-  handle(event::PoolDefined{"default", {{"t", Lane::thread}, {"a", Lane::async}}});
-  if (world.mixture().second_pool) handle(event::PoolDefined{"aux", {{"t", Lane::thread}, {"u", Lane::thread}}});
+  handle(event::PoolDefined{"default", {{"t", Lane::thread}, {"a", Lane::async}}, 0});
+  if (world.mixture().second_pool) handle(event::PoolDefined{"aux", {{"t", Lane::thread}, {"u", Lane::thread}}, 0});
 }
 
 void Daemon::handle(const Event& event) { core_.handle(event, world_.now(), actions_); }
