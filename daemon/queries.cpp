@@ -12,8 +12,9 @@ namespace {
 
 using namespace scheduler;  // NOLINT(google-build-using-namespace): this file reads its tables
 
-constexpr std::int64_t kWalkBudget = 100'000;  // one per number skipped
-constexpr std::int64_t kWalkTask = 25;         // per task looked at
+constexpr std::size_t kWalkTasks = 4096;  // looked at for one page
+constexpr int kMostSelected = 4096;
+constexpr int kMostLabels = 64;
 constexpr std::uint32_t kPage = 500;
 constexpr std::size_t kPageBytes = 4 << 20;
 
@@ -94,9 +95,15 @@ Result<TaskWalk> TaskWalk::start(const QueryContext& context, const v1::Selector
                    !s.pools().empty() || !s.groups().empty() || !s.labels().empty() || !s.keys().empty() || s.all() ||
                    s.live();
   if (!any) return Status(Code::invalid, "the selection is empty: name tasks, or say `all`");
+  // Each is looked at for each task, and labels against each other.
+  for (const int n :
+       {s.numbers_size(), s.ids_size(), s.states_size(), s.types_size(), s.pools_size(), s.groups_size()}) {
+    if (n > kMostSelected) return Status(Code::invalid, "the selection has a list of more than 4096; ask in portions");
+  }
+  if (s.labels_size() > kMostLabels) return Status(Code::invalid, "the selection names more than 64 labels");
   TaskWalk walk(context, s);
   walk.down_ = newest_first;
-  walk.budget_ = kWalkBudget;
+  walk.budget_ = kWalkTasks;
   walk.first_ = 1;
   walk.last_ = context.core.tasks().next_number() - 1;
   if (!s.numbers().empty()) {
@@ -137,7 +144,7 @@ TaskSlot TaskWalk::next() {
     if (number == (down_ ? first_ : last_)) done_ = true;
     at_ = down_ ? number - 1 : number + 1;
     const TaskSlot slot = tasks.find(number);
-    budget_ -= kWalkTask;
+    --budget_;
     if (matches(slot)) return slot;
   }
   return kNoSlot;

@@ -44,7 +44,7 @@ class TaskWalk {
   bool down_ = false;
   bool done_ = false;
   TaskNumber at_ = 0, first_ = 0, last_ = 0;
-  std::int64_t budget_ = 0;
+  std::size_t budget_ = 0;
 };
 
 void answer_status(const QueryContext& context, std::int64_t now, v1::DaemonStatus& into);
