@@ -517,6 +517,17 @@ std::string Connection::warning(Handle handle) const {
   return at == warnings_.end() ? std::string() : at->second;
 }
 
+void Connection::watch(Watcher watcher) {
+  const Lock lock(state_);
+  watcher_ = std::make_shared<const Watcher>(std::move(watcher));
+}
+
+/// Under state_: only what changes is told.
+void Connection::tell_watcher(bool connected) {
+  if (std::exchange(connected_, connected) == connected || watcher_ == nullptr || stop_) return;
+  post([watcher = watcher_, connected] { (*watcher)(connected); });
+}
+
 v1::Welcome Connection::welcome() const {
   const Lock lock(state_);
   return welcome_;

@@ -90,6 +90,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Result<TaskNumber> number(const RemoteHome& home, const Cell& cell, Deadline deadline);
   std::string warning(Handle handle) const;
   v1::Welcome welcome() const;
+  /// Called on the callback thread whenever the connection is lost, and when it is back.
+  using Watcher = std::function<void(bool connected)>;
+  void watch(Watcher watcher);
   const std::string& endpoint() const { return options_.endpoint; }
 
  private:
@@ -131,6 +134,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   /// The same for what only the daemon can bring: false too when it never will, because this is over().
   template <class Predicate>
   bool wait_answer(Lock& lock, Deadline deadline, Predicate answered);
+  void tell_watcher(bool connected);
   bool over() const { return closed_ || session_.phase() == client::Session::Phase::ended; }
   Status no_answer() const;  // why wait_answer() was false
   void event();              // something that a wait_event() may wait for has happened
@@ -217,6 +221,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   v1::Welcome welcome_;
   std::uint64_t payload_limit_ = wire::kDefaultPayloadLimit;
   bool welcomed_ = false;
+  bool connected_ = false;  // as the watcher is told
+  std::shared_ptr<const Watcher> watcher_;
   Status first_failure_;  // of opening
   Status refusal_;        // latest, if not for good
   bool shut_ = false;     // no more submits

@@ -87,6 +87,7 @@ void Connection::link_lost(std::string why, bool nobody) {
   wake_io();  // its descriptors are gone; if the session has ended it resolves what is left
   const Lock lock(state_);
   session_.on_lost(now_ns());
+  tell_watcher(false);
   if (nobody && first_failure_.ok()) first_failure_ = {Code::unavailable, why};
   extra_.clear();
   for (auto& [id, wait] : replies_) {
@@ -183,6 +184,7 @@ void Connection::on_welcome(const wire::Envelope& e) {
       if (m.limits().payload_bytes() != 0) payload_limit_ = m.limits().payload_bytes();
       welcome_ = std::move(m);
       welcomed_ = true;
+      tell_watcher(true);
       event();
     }
   }

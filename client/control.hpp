@@ -34,6 +34,9 @@ class Control {
   /// What the daemon said of itself when the connection was made (software, instance, epoch, limits).
   v1::Welcome welcome() const;
   std::string endpoint() const;
+  /// From now on `watcher` is called, on the executor's callback thread, whenever the connection is lost (false), and
+  /// when it is back (true).
+  void watch(std::function<void(bool connected)> watcher);
 
   struct Attached {
     Future<std::string> future;

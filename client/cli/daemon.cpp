@@ -52,6 +52,12 @@ Executor& Daemon::executor() {
                                             .endpoint(options_.endpoint)
                                             .software("fut 0.1.0")
                                             .give_up_after(options_.patient ? kComesBackLater : kComesBack)));
+    if (options_.patient && options_.tell) {
+      control().watch([tell = options_.tell, endpoint = control().endpoint()](bool connected) {
+        tell(connected ? "connected to " + endpoint + " again"
+                       : "the connection to " + endpoint + " was lost; connecting again");
+      });
+    }
   }
   return *executor_;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ class Daemon {
     /// What makes the private daemon; only main.cpp links one.
     Executor (*start_embedded)(const Options&) = nullptr;
     bool patient = false;  ///< waits for a daemon that comes back, as long as a task lasts
+    /// Is told, on a thread of the executor, when a connection that a patient command waits on is lost, and back.
+    std::function<void(const std::string& text)> tell = nullptr;
   };
   explicit Daemon(Options options) : options_(std::move(options)) {}
   Daemon(const Daemon&) = delete;

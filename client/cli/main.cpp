@@ -7,6 +7,7 @@
 #include "client/cli/embedded.hpp"
 #include "client/cli/task_flags.hpp"
 #include "client/cli/terminal.hpp"
+#include "proto/standard_fds.hpp"
 
 namespace {
 
@@ -33,6 +34,7 @@ int run(const CommandLine& line) {
   } else {
     Daemon::Options options = daemon_options(*line.verb, line.arguments);
     options.start_embedded = start_embedded;
+    options.tell = [&output](const std::string& text) { output.note(text); };
     Daemon daemon(std::move(options));
     Context context(*line.verb, line.arguments, output, daemon);
     code = line.verb->run(context);
@@ -49,6 +51,7 @@ int fail(Exit code, const char* message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_fds(StandardFds::failing);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is noticed by the write
   try {
     return run(CommandLine::parse(verbs(), global_options(), {argv + 1, argv + argc}));

@@ -167,7 +167,7 @@ Input::Words input_words(const Arguments& args) {
 
 Daemon::Options daemon_options(const Verb& verb, const Arguments& args) {
   Daemon::Options out;
-  out.patient = verb.patient;
+  out.patient = verb.patient || args.has("wait");
   out.endpoint = args.value("connect").value_or("");
   out.embedded = args.has("embedded");
   if (out.embedded && !out.endpoint.empty()) throw Failure(Exit::usage, "--embedded and --connect exclude each other");

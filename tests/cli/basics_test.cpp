@@ -17,6 +17,39 @@ TEST_CASE("without a daemon fut says how to start one, exit code 69") {
   CHECK(has(said.err, "futured"));
 }
 
+TEST_CASE("a closed standard output is an error, exit code 74, and its number goes to nothing else") {
+  Desk& desk = Desk::shared();
+  const auto closed = [&](const std::string& redirection, const std::string& words) {
+    const std::string script = bin("fut") + " " + words + " " + redirection;
+    FutProcess fut({"exec", "sh", "-c", script}, desk.environment());
+    return fut.finish();
+  };
+  const Said out = closed(">&-", "run echo 12345678");
+  CHECK(out.code == 74);
+  CHECK(has(out.err, "cannot write standard output"));
+  CHECK(closed(">&-", "list").code == 74);
+  CHECK(closed("2>&-", "run echo hello").out == "hello");
+  CHECK(closed("<&- 2>&-", "run echo hello").out == "hello");
+  CHECK(closed("<&- >&- 2>&-", "run echo hello").code == 74);
+  CHECK(closed("<&-", "run echo -").code == 65);
+  CHECK(closed("<&-", "map echo").code == 74);
+}
+
+TEST_CASE("a command that waits says when the connection is lost and when it is back, unless it is to be quiet") {
+  Desk desk({"--processes", "1"});
+  FutProcess waits({"run", "sleep", "seconds=600"}, desk.environment());
+  FutProcess quiet({"-q", "run", "sleep", "seconds=600"}, desk.environment());
+  while (desk.fut({"list", "-q", "state=running"}).out.size() < 4) REQUIRE(waits.so_far().err.empty());
+  desk.daemon().kill();
+  CHECK(waits.err_has("fut: the connection to " + desk.daemon().endpoint() + " was lost; connecting again\n"));
+  desk.daemon().start();
+  CHECK(waits.err_has("fut: connected to " + desk.daemon().endpoint() + " again\n"));
+  const Said said = waits.finish();
+  CHECK(said.code == 1);
+  CHECK(has(said.err, "lost"));
+  CHECK(!has(quiet.finish().err, "connect"));
+}
+
 TEST_CASE("wrong words are a usage error that names the nearest, exit code 2") {
   CHECK(Desk::shared().fut({"sumbit", "echo"}).code == 2);
   CHECK(has(Desk::shared().fut({"sumbit", "echo"}).err, "did you mean 'submit'?"));
