@@ -191,6 +191,8 @@ struct CommandLine::Parser {
         long_option(word);
       } else if (options && word.size() > 1 && word[0] == '-') {
         short_options(word);
+      } else if (out.verb == nullptr && word == "help" && !out.help) {
+        out.help = true;
       } else if (out.verb == nullptr) {
         verb(word);
       } else {
@@ -231,8 +233,9 @@ std::string help_of_fut(std::span<const Verb> verbs, std::span<const Option> glo
   }
   out += "\noptions of all commands:\n";
   for (const Option& option : globals) describe(option, out);
-  describe({"help", 'h', "", "what a command does, its options, an example"}, out);
+  describe({"help", 'h', "", "what a command does, its options, an example; 'fut help COMMAND' is the same"}, out);
   describe({"version", 0, "", "the version of fut"}, out);
+  out += "\nexit codes:\n" + std::string(kExitCodes);
   out +=
       "\nexamples:\n  futured &\n  fut run echo hello\n  seq 1000 | fut map primes below={}\n  fut exec -- make -j4\n";
   return out;

@@ -1,8 +1,30 @@
+#include <algorithm>
+
 #include "client/cli/duration.hpp"
+#include "client/cli/progress.hpp"
 #include "client/cli/records.hpp"
 #include "client/cli/tasks.hpp"
 
 namespace futured::cli {
+
+namespace {
+
+/// How many of the tasks that were reached still run: they have been asked to stop, and may take their grace.
+std::uint64_t still_running(Context& context, v1::Selector selector) {
+  bool may_run = selector.states().empty();
+  for (const int state : selector.states()) may_run = may_run || state == v1::STATE_RUNNING;
+  if (!may_run) return 0;
+  selector.clear_states();
+  selector.add_states(v1::STATE_RUNNING);
+  std::uint64_t count = 0;
+  context.daemon.pages(selector, false, false, [&](const v1::Reply& reply) {
+    count += static_cast<std::uint64_t>(reply.tasks_size());
+    return true;
+  });
+  return count;
+}
+
+}  // namespace
 
 int cancel_verb(Context& context) {
   std::chrono::nanoseconds grace = std::chrono::seconds(5);
@@ -28,12 +50,20 @@ int cancel_verb(Context& context) {
       }
     }
   }
+  const std::uint64_t asked = reached == 0 ? 0 : std::min(reached, still_running(context, selection.selector));
+  const std::uint64_t cancelled = reached - asked;
   if (context.out.json()) {
-    context.out.print(schema::Json::object().add("cancelled", reached));
+    context.out.print(schema::Json::object().add("cancelled", cancelled).add("asked_to_stop", asked));
   } else if (context.out.quiet()) {
     context.out.line(std::to_string(reached));
   } else if (reached > 0 || !selection.exact()) {
-    context.out.line("cancelled " + std::to_string(reached) + (reached == 1 ? " task" : " tasks"));
+    std::string text;
+    if (cancelled > 0 || asked == 0) text = "cancelled " + counted_tasks(cancelled);
+    if (asked > 0) {
+      text += (text.empty() ? "asked " : "; asked ") + std::to_string(asked) +
+              (asked == 1 ? " running task to stop" : " running tasks to stop");
+    }
+    context.out.line(text);
   }
   return static_cast<int>(worst);
 }

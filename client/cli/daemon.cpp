@@ -145,6 +145,14 @@ TaskNumber Daemon::accepted(const Future<std::string>& future) {
   while (true) {
     auto number = control().number(future, kLookAgain);
     if (number) return *number;
+    if (future.done()) {
+      try {
+        [[maybe_unused]] const auto bytes = future.bytes();
+      } catch (const RejectedError& e) {  // it was never sent: too long for this daemon
+        if (number.status().code() == Code::invalid) throw Failure(Exit::input_refused, e.what());
+      } catch (const Error&) {  // whoever waits for the outcome says so
+      }
+    }
     if (number.status().code() != Code::unavailable) return expect(std::move(number));
     refuse_if_draining();
   }

@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "proto/status.hpp"
 
@@ -25,6 +26,18 @@ enum class Exit : int {
   waited_too_long = 124,
   interrupted = 130,
 };
+
+/// For --help: what scripts rely on.
+inline constexpr std::string_view kExitCodes =
+    "  0    done                          65   the input was refused\n"
+    "  1    a task failed                 69   no daemon\n"
+    "  2    wrong words                   70   the daemon or fut itself went wrong\n"
+    "  3    cancelled or expired          74   standard input or output cannot be used\n"
+    "  4    no such task                  75   refused for now: full, or draining\n"
+    "  5    the task is forgotten         76   another version of the protocol\n"
+    "  124  waited too long               77   not allowed\n"
+    "  130  interrupted\n"
+    "Of several tasks: 1 over 3 over 0. exec ends with the status of its command, 128 + signal, 127 or 126.\n";
 
 /// Ends the command: main() prints `fut: MESSAGE` and exits with the code. An empty message prints nothing.
 class Failure : public std::runtime_error {

@@ -57,6 +57,11 @@ std::string LineReader::problem() const {
   return problem_;
 }
 
+bool LineReader::too_long() const {
+  const std::lock_guard lock(mutex_);
+  return too_long_;
+}
+
 std::optional<std::uint64_t> LineReader::total() const {
   const std::lock_guard lock(mutex_);
   return end_ ? std::optional(lines_read_) : std::nullopt;
@@ -101,6 +106,7 @@ void LineReader::work() {
   std::string line;
   std::string chunk(64 * 1024, '\0');
   std::string problem;
+  bool too_long = false;
   bool go_on = true;
   while (go_on && wait_readable()) {
     const ssize_t n = ::read(options_.fd, chunk.data(), chunk.size());
@@ -119,6 +125,7 @@ void LineReader::work() {
       if (line.size() > options_.longest) {
         problem = "line " + std::to_string(lines_read() + 1) + " of standard input has more than " +
                   std::to_string(options_.longest) + " bytes, the most a task's input can have";
+        too_long = true;
         line.clear();
         go_on = false;
       } else if (end != std::string_view::npos) {
@@ -132,6 +139,7 @@ void LineReader::work() {
     const std::lock_guard lock(mutex_);
     end_ = true;
     problem_ = std::move(problem);
+    too_long_ = too_long;
   }
   ready_();
 }

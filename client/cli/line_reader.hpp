@@ -38,6 +38,8 @@ class LineReader {
   bool ended() const;
   /// Why the end came early; empty: it did not.
   std::string problem() const;
+  /// The problem is a line that is too long, and not standard input itself.
+  bool too_long() const;
   /// All lines are known: how many there were, taken or not.
   std::optional<std::uint64_t> total() const;
   /// Lines taken for each byte read so far, for guessing the total of a file.
@@ -57,7 +59,7 @@ class LineReader {
   std::deque<std::string> lines_;
   std::size_t bytes_ = 0;
   std::uint64_t lines_read_ = 0, bytes_read_ = 0;
-  bool end_ = false, stop_ = false;
+  bool end_ = false, stop_ = false, too_long_ = false;
   std::string problem_;
   std::thread thread_;
 };

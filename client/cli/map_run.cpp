@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "client/cli/interrupts.hpp"
+#include "client/cli/terminal.hpp"
 
 namespace futured::cli {
 namespace {
@@ -38,7 +39,8 @@ MapRun::MapRun(Context& context, const TaskInfo& info, const Input& input, MapSe
       settings_(std::move(settings)),
       progress_(Clock::now()),
       next_tick_(Clock::now() + kTick),
-      file_bytes_(size_of_stdin()) {
+      file_bytes_(size_of_stdin()),
+      typed_(is_terminal(STDIN_FILENO)) {
   settings_.options.on_full(OnFull::block, kPatience);
 }
 
@@ -196,7 +198,8 @@ void MapRun::emit(std::uint64_t index, Item& item) {
   }
   if (settings_.max_fails > 0 && progress_.failed >= settings_.max_fails && !stopping_) {
     stop();
-    context_.out.note(std::to_string(progress_.failed) + " tasks have failed: what has not started is cancelled");
+    context_.out.note(counted_tasks(progress_.failed) + (progress_.failed == 1 ? " has" : " have") +
+                      " failed: what has not started is cancelled");
   }
 }
 
@@ -228,7 +231,8 @@ void MapRun::cancel_running() {
 void MapRun::tick(Progress::Time now) {
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
-  if (context_.out.quiet() || !context_.out.err_is_terminal()) return;
+  // Where lines are typed it would be written among them.
+  if (context_.out.quiet() || !context_.out.err_is_terminal() || typed_) return;
   progress_.running = in_flight_;
   progress_.total = reader_->total();
   progress_.total_is_guess = false;
@@ -248,11 +252,16 @@ int MapRun::end() {
   context_.out.note(progress_.summary(Clock::now()));
   if (signal_ != 0) {
     if (in_flight_ > 0) {
-      context_.out.note(std::to_string(in_flight_) + (settings_.goes_on ? " tasks go on" : " tasks were left to end"));
+      const bool one = in_flight_ == 1;
+      context_.out.note(counted_tasks(in_flight_) + (settings_.goes_on
+                                                         ? (one ? " goes on" : " go on")
+                                                         : (one ? " was left to end" : " were left to end")));
     }
     return 128 + signal_;
   }
-  if (const std::string problem = reader_->problem(); !problem.empty()) throw Failure(Exit::io, problem);
+  if (const std::string problem = reader_->problem(); !problem.empty()) {
+    throw Failure(reader_->too_long() ? Exit::input_refused : Exit::io, problem);
+  }
   if (progress_.failed > 0) return static_cast<int>(Exit::task_failed);
   return static_cast<int>(progress_.cancelled > 0 ? Exit::cancelled : Exit::done);
 }

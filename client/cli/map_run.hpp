@@ -87,6 +87,7 @@ class MapRun {
   Progress progress_;
   Progress::Time next_tick_;
   std::uint64_t file_bytes_ = 0;  ///< of the input, if it is a file
+  bool typed_ = false;            ///< the input is a terminal
   bool stopping_ = false;         ///< no more submits; what has not started was cancelled
   int signal_ = 0;
   std::optional<Progress::Time> leave_at_;  ///< running tasks are waited for until then

@@ -50,8 +50,9 @@ Outcome outcome_of(const Future<std::string>& future) {
   return out;
 }
 
-Exit exit_of(const Outcome& outcome) {
-  switch (outcome.state) {
+namespace {
+Exit exit_of(v1::State state, const v1::Error& error, std::uint32_t attempts) {
+  switch (state) {
     case v1::STATE_SUCCEEDED:
       return Exit::done;
     case v1::STATE_CANCELLED:
@@ -60,11 +61,15 @@ Exit exit_of(const Outcome& outcome) {
     default:
       break;
   }
-  if (outcome.error.kind() == v1::ERROR_KIND_REJECTED && !outcome.error.permanent()) return Exit::refused_now;
-  const bool refused = outcome.error.kind() == v1::ERROR_KIND_REJECTED ||
-                       (outcome.error.kind() == v1::ERROR_KIND_TOO_LARGE && outcome.attempts == 0);
+  if (error.kind() == v1::ERROR_KIND_REJECTED && !error.permanent()) return Exit::refused_now;
+  const bool refused =
+      error.kind() == v1::ERROR_KIND_REJECTED || (error.kind() == v1::ERROR_KIND_TOO_LARGE && attempts == 0);
   return refused ? Exit::input_refused : Exit::task_failed;
 }
+}  // namespace
+
+Exit exit_of(const Outcome& outcome) { return exit_of(outcome.state, outcome.error, outcome.attempts); }
+Exit exit_of(const v1::TaskRecord& task) { return exit_of(task.state(), task.error(), task.attempt_count()); }
 
 void Waiting::finished() {
   const std::lock_guard lock(mutex_);
@@ -138,6 +143,16 @@ void print_result(Context& context, const TaskInfo& info, std::string_view bytes
     return;
   }
   out.write(bytes);
+}
+
+void print_output(Context& context, const TaskInfo& info, const Outcome& outcome, std::string_view field) {
+  if (outcome.state == v1::STATE_SUCCEEDED) return print_result(context, info, outcome.bytes(), field);
+  if (outcome.reply.empty() || !field.empty()) return;
+  try {
+    print_result(context, info, outcome.reply);
+  } catch (const Failure& e) {  // how the task ended is what matters
+    context.out.warn(e.what());
+  }
 }
 
 Json whole_record(Context& context, const TaskInfo& info, TaskNumber number, const Outcome& outcome) {

@@ -29,6 +29,8 @@ struct Outcome {
 Outcome outcome_of(const Future<std::string>& future);
 
 Exit exit_of(const Outcome& outcome);
+/// Of a task that has ended.
+Exit exit_of(const v1::TaskRecord& task);
 
 /// What a wait for one task waits for. Shared with callbacks that may come after the wait was given up. Any thread.
 class Waiting {
@@ -53,6 +55,9 @@ int await(Context& context, const Future<std::string>& future, bool goes_on,
 /// The result alone: JSON if the task has a schema, else its exact bytes (on a terminal with a final newline, and only
 /// if they are text: Failure(usage) otherwise). `field`: only that field of the JSON, raw.
 void print_result(Context& context, const TaskInfo& info, std::string_view bytes, std::string_view field = {});
+
+/// What a task has to show: the result of a success, or what a failed one had written until then.
+void print_output(Context& context, const TaskInfo& info, const Outcome& outcome, std::string_view field = {});
 
 /// The record as the daemon has it, with the result; from what is known here if it has forgotten the task.
 schema::Json whole_record(Context& context, const TaskInfo& info, TaskNumber number, const Outcome& outcome);

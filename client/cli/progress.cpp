@@ -58,7 +58,7 @@ std::string Progress::line(Time now, std::size_t width) {
 
 std::string Progress::summary(Time now) const {
   const double seconds = Seconds(now - start_).count();
-  std::string out = std::to_string(done) + (done == 1 ? " task in " : " tasks in ") + show_duration(now - start_);
+  std::string out = counted_tasks(done) + " in " + show_duration(now - start_);
   if (done > 0 && seconds > 0) out += " (" + per_second(static_cast<double>(done) / seconds) + ")";
   const std::uint64_t succeeded = done - failed - cancelled;
   std::string parts;

@@ -8,6 +8,9 @@
 
 namespace futured::cli {
 
+/// "1 task", "2 tasks".
+inline std::string counted_tasks(std::uint64_t n) { return std::to_string(n) + (n == 1 ? " task" : " tasks"); }
+
 class Progress {
  public:
   using Time = std::chrono::steady_clock::time_point;

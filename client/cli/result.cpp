@@ -20,8 +20,8 @@ int result_verb(Context& context) {
     const Outcome outcome = outcome_of(attached.future);
     if (context.out.json()) {
       context.out.print(whole_record(context, info, task.number(), outcome));
-    } else if (outcome.state == v1::STATE_SUCCEEDED) {
-      print_result(context, info, outcome.bytes(), field);
+    } else {
+      print_output(context, info, outcome, field);
     }
     report(context, task.number(), task.type(), outcome);
     worst = worse(worst, exit_of(outcome));

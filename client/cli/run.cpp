@@ -50,8 +50,8 @@ int finish(Context& context, const Submitted& task, bool goes_on) {
   const Outcome outcome = outcome_of(task.future);
   if (context.out.json()) {
     context.out.print(whole_record(context, task.info, task.number, outcome));
-  } else if (outcome.state == v1::STATE_SUCCEEDED) {
-    print_result(context, task.info, outcome.bytes());
+  } else {
+    print_output(context, task.info, outcome);
   }
   report(context, task.number, task.info.name, outcome);
   return static_cast<int>(exit_of(outcome));

@@ -11,14 +11,16 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kResultShown = 1 << 20;  ///< larger ones are for `fut result`
 
-schema::Json result_of(Context& context, TaskInfos& infos, const v1::TaskRecord& task) {
-  if (!has_ended(task) || !task.has_result() || task.result_bytes() > kResultShown) return {};
+/// Nothing: there is one, but not at hand.
+std::optional<schema::Json> result_of(Context& context, TaskInfos& infos, const v1::TaskRecord& task) {
+  if (!has_ended(task) || (!task.has_result() && task.result_bytes() == 0)) return schema::Json();
+  if (task.result_bytes() > kResultShown) return std::nullopt;
   try {
     const auto attached = expect(context.daemon.control().attach(task.number(), 10s));
     const Outcome outcome = outcome_of(attached.future);
     return outcome.result(infos.of(task.type()));
   } catch (const Error&) {  // forgotten meanwhile
-    return {};
+    return std::nullopt;
   }
 }
 
@@ -89,12 +91,12 @@ int show_verb(Context& context) {
   const auto tasks = find_tasks(context, context.selection(), worst);
   TaskInfos infos(context);
   for (std::size_t i = 0; i < tasks.size() && !context.out.closed(); ++i) {
-    const schema::Json result = result_of(context, infos, tasks[i]);
+    const auto result = result_of(context, infos, tasks[i]);
     if (context.out.json()) {
       context.out.print(json_of(tasks[i], result));
     } else {
       if (i > 0) context.out.write("\n");
-      print(context, tasks[i], result);
+      print(context, tasks[i], result.value_or(schema::Json()));
     }
   }
   return static_cast<int>(worst);

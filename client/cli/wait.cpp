@@ -7,6 +7,7 @@
 #include "client/cli/duration.hpp"
 #include "client/cli/interrupts.hpp"
 #include "client/cli/outcome.hpp"
+#include "client/cli/progress.hpp"
 #include "client/cli/records.hpp"
 #include "client/cli/tasks.hpp"
 
@@ -24,13 +25,10 @@ struct Ended {
   int signal = 0;
 };
 
-Exit exit_of_state(v1::State state) {
-  return state == v1::STATE_SUCCEEDED ? Exit::done : state == v1::STATE_FAILED ? Exit::task_failed : Exit::cancelled;
-}
-
-void print(Context& context, const v1::TaskRecord& task) {
+/// `result`: if it is at hand.
+void print(Context& context, const v1::TaskRecord& task, std::optional<schema::Json> result) {
   if (context.out.json()) {
-    context.out.print(json_of(task));
+    context.out.print(json_of(task, std::move(result)));
   } else if (!context.out.quiet()) {
     std::string line = std::to_string(task.number()) + " " + task.type() + " " +
                        context.out.paint(state_colour(task.state()), state_word(task.state()));
@@ -50,6 +48,7 @@ int wait_verb(Context& context) {
   Exit worst = Exit::done;
   auto tasks = find_tasks(context, context.selection(), worst);
 
+  TaskInfos infos(context);
   const auto ended = std::make_shared<Ended>();
   std::vector<v1::TaskRef> refs;
   std::vector<std::size_t> index_of;
@@ -85,13 +84,15 @@ int wait_verb(Context& context) {
     if (!deadline) {
       ended->changed.wait(lock, word);
     } else if (!ended->changed.wait_until(lock, *deadline, word)) {
-      context.out.note(std::to_string(left) + " of " + std::to_string(tasks.size()) + " tasks have not ended yet");
+      context.out.note(std::to_string(left) + " of " + counted_tasks(tasks.size()) +
+                       (left == 1 ? " has not ended yet" : " have not ended yet"));
       return static_cast<int>(Exit::waited_too_long);
     }
     if (ended->which.empty()) return 128 + ended->signal;
     v1::TaskRecord& task = tasks[ended->which.front()];
     ended->which.pop_front();
     lock.unlock();
+    std::optional<schema::Json> result;
     if (!has_ended(task)) {
       for (std::size_t i = 0; i < attached.size(); ++i) {
         if (attached[i].number != task.number()) continue;
@@ -99,10 +100,11 @@ int wait_verb(Context& context) {
         if (auto fresh = context.daemon.record(task.number())) task = std::move(*fresh);
         task.set_state(outcome.state);  // it may have been forgotten as soon as it ended
         if (outcome.state != v1::STATE_SUCCEEDED) *task.mutable_error() = outcome.error;
+        if (context.out.json()) result = outcome.result(infos.of(task.type()));
       }
     }
-    print(context, task);
-    worst = worse(worst, exit_of_state(task.state()));
+    print(context, task, std::move(result));
+    worst = worse(worst, exit_of(task));
     if (any || context.out.closed()) break;
   }
   return static_cast<int>(worst);

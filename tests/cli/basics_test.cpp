@@ -59,6 +59,47 @@ TEST_CASE("wrong words are a usage error that names the nearest, exit code 2") {
   CHECK(has(Desk::shared().fut({"map", "--help"}).out, "example:"));
 }
 
+TEST_CASE("help and help COMMAND are --help; the exit codes are listed") {
+  const auto same = [](const std::vector<std::string>& words, const std::vector<std::string>& as) {
+    const Said said = Desk::shared().fut(words);
+    CHECK(said.code == 0);
+    CHECK(said.out == Desk::shared().fut(as).out);
+    CHECK(!said.out.empty());
+  };
+  same({"help"}, {"--help"});
+  same({"help", "map"}, {"map", "--help"});
+  same({"help", "worker", "list"}, {"worker", "list", "--help"});
+  CHECK(Desk::shared().fut({"help", "sumbit"}).code == 2);
+  const std::string help = Desk::shared().fut({"help"}).out;
+  for (const char* code : {"65   the input was refused", "74   standard input", "124  waited too long"}) {
+    CAPTURE(code);
+    CHECK(has(help, code));
+  }
+}
+
+TEST_CASE("an input above the daemon's limit is refused by every command, exit code 65") {
+  Desk desk({"--processes", "1", "--payload-limit", "1000"});
+  const std::string large(2000, 'x');
+  for (const char* verb : {"run", "submit"}) {
+    CAPTURE(verb);
+    const Said said = desk.fut({verb, "echo", "-"}, large);
+    CHECK(said.code == 65);
+    CHECK(has(said.err, "input of 2000 bytes; the daemon's limit is 1000"));
+  }
+  CHECK(desk.fut({"exec", "echo", large}).code == 65);
+}
+
+TEST_CASE("what a failed task had written is printed all the same") {
+  const Said said = Desk::shared().fut({"run", "exec", "--", "sh", "-c", "echo hi; exit 4"});
+  CHECK(said.code == 1);
+  CHECK(has(said.out, R"("stdout":"hi\n")"));
+  CHECK(has(said.err, "exit"));
+  const Said again = Desk::shared().fut({"submit", "exec", "--keep", "1m", "--", "sh", "-c", "echo hi; exit 4"});
+  const std::string number = again.out.substr(0, again.out.size() - 1);
+  CHECK(has(Desk::shared().fut({"result", number}).out, R"("stdout":"hi\n")"));
+  CHECK(has(Desk::shared().fut({"show", "-j", number}).out, R"("stdout":"hi\n")"));
+}
+
 TEST_CASE("ping answers") {
   CHECK(Desk::shared().fut({"ping"}).code == 0);
   const auto json = Desk::shared().fut({"ping", "-j"}).json();

@@ -90,6 +90,7 @@ TEST_CASE("a line beyond the limit ends the input with a reason") {
   CHECK(f.line() == "short");
   CHECK(f.line() == "END");
   CHECK(f.reader->problem().find("line 2") == 0);
+  CHECK(f.reader->too_long());
 }
 
 TEST_CASE("lines are read ahead only so far, and all arrive") {

@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <stdlib.h>
 
 #include <set>
 
@@ -19,6 +21,11 @@ TEST_CASE("map runs one task a line and prints a line of JSON each, with its ind
     CHECK(text_of(line, "number") != "null");
     CHECK(text_of(line, "id").size() == 32);
     CHECK(line.find("error")->is_null());
+    for (const char* unknown :
+         {"pool", "attempts", "attempt_count", "submitted", "started", "ended", "existing", "input_bytes"}) {
+      CAPTURE(unknown);
+      CHECK(line.find(unknown) == nullptr);
+    }
   }
   CHECK(seen == std::set<std::string>{"0:4", "1:25", "2:168"});
   CHECK(has(said.err, "3 tasks in"));
@@ -110,6 +117,8 @@ TEST_CASE("after so many failures what has not started is cancelled") {
   CHECK(said.json_lines().size() >= 2);
   CHECK(said.json_lines().size() < 50);
   CHECK(has(said.err, "tasks have failed"));
+  CHECK(has(Desk::shared().fut({"map", "--max-fails", "1", "-P", "1", "--", "sh", "-c", "exit {}"}, "1\n2\n3\n").err,
+            "fut: 1 task has failed"));
 }
 
 TEST_CASE("Ctrl-C stops a map soon, exit code 130, and nothing of it is left running") {
@@ -138,4 +147,33 @@ TEST_CASE("no lines are no tasks") {
   const Said said = Desk::shared().fut({"map", "echo"}, "");
   CHECK(said.code == 0);
   CHECK(said.out.empty());
+}
+
+TEST_CASE("the progress line is on a terminal, but not on the one where the lines are typed") {
+  const auto seen = [](const std::string& before, const std::string& typed) {
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    REQUIRE(terminal >= 0);
+    REQUIRE(::grantpt(terminal) == 0);
+    REQUIRE(::unlockpt(terminal) == 0);
+    const std::string name = ::ptsname(terminal);
+    const int held = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);  // or what was written goes with fut
+    std::string script = before + bin("fut") + " map sleep seconds={} 2>" + name;
+    if (!typed.empty()) {
+      script += " <" + name;
+      REQUIRE(::write(terminal, typed.data(), typed.size()) == static_cast<ssize_t>(typed.size()));
+    }
+    FutProcess fut({"exec", "sh", "-c", script}, Desk::shared().environment());
+    CHECK(fut.finish().code == 0);
+    std::array<char, 4096> text{};
+    const ssize_t n = ::read(terminal, text.data(), text.size());
+    ::close(held);
+    ::close(terminal);
+    return n > 0 ? std::string(text.data(), static_cast<std::size_t>(n)) : std::string();
+  };
+  const std::string piped = seen("echo 0.5 | ", "");
+  CHECK(has(piped, "in flight"));
+  CHECK(has(piped, "1 task in"));
+  const std::string typed = seen("", "0.5\n\x04");
+  CHECK(!has(typed, "in flight"));
+  CHECK(has(typed, "1 task in"));
 }

@@ -96,12 +96,41 @@ TEST_CASE("wait --any is content with the first") {
 
 TEST_CASE("cancel reaches running tasks, and says how many") {
   const std::string number = submitted({"sleep", "seconds=600", "-g", "to-be-cancelled"});
-  const auto said = Desk::shared().fut({"cancel", "group=to-be-cancelled", "-j"});
-  CHECK(text_of(said.json(), "cancelled") == "1");
+  const auto said = Desk::shared().fut({"cancel", "group=to-be-cancelled", "-j"}).json();
+  CHECK(text_of(said, "cancelled") + text_of(said, "asked_to_stop") != "00");
   CHECK(Desk::shared().fut({"wait", number, "--timeout", "30s"}).code == 3);
   const Said again = Desk::shared().fut({"cancel", number});
   CHECK(again.code == 0);
   CHECK(has(again.err, "had ended: cancelled"));
+}
+
+TEST_CASE("cancel tells what is cancelled from what was only asked to stop") {
+  Desk desk({"--processes", "1", "--async-slots", "1"});
+  // Deaf to the polite request, so that it still runs when fut answers.
+  const std::string deaf = "trap '' TERM; while :; do sleep 0.1; done";
+  CHECK(desk.fut({"submit", "exec", "--", "sh", "-c", deaf}).out == "1\n");
+  while (!has(desk.fut({"list", "1"}).out, "running")) {
+  }
+  CHECK(desk.fut({"submit", "sleep", "seconds=600"}).out == "2\n");
+  CHECK(desk.fut({"cancel", "all", "--grace", "2s"}).out == "cancelled 1 task; asked 1 running task to stop\n");
+  CHECK(desk.fut({"cancel", "1", "--grace", "1s"}).out == "asked 1 running task to stop\n");
+  CHECK(desk.fut({"wait", "1", "2", "--timeout", "30s"}).code == 3);
+}
+
+TEST_CASE("the record of a task says nothing that is not known") {
+  const std::string slow = submitted({"exec", "--keep", "1m", "--", "sh", "-c", "sleep 0.5; echo hi"});
+  const auto running = Desk::shared().fut({"list", "-j", slow}).json();
+  REQUIRE(running.items()->at(0).find("result") != nullptr);
+  CHECK(running.items()->at(0).find("result")->is_null());
+  const auto waited = Desk::shared().fut({"wait", "-j", slow}).json_lines();
+  REQUIRE(waited.at(0).find("result") != nullptr);
+  CHECK(text_of(*waited.at(0).find("result"), "stdout") == "hi\n");
+  // It has ended: its result is not asked for again.
+  CHECK(Desk::shared().fut({"wait", "-j", slow}).json_lines().at(0).find("result") == nullptr);
+  CHECK(Desk::shared().fut({"list", "-j", slow}).json().items()->at(0).find("result") == nullptr);
+  const auto shown = Desk::shared().fut({"show", "-j", slow}).json();
+  REQUIRE(shown.find("result") != nullptr);
+  CHECK(text_of(*shown.find("result"), "stdout") == "hi\n");
 }
 
 TEST_CASE("list selects by number, range, state, label, group and task") {
