@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "worker/abandon.hpp"
 #include "worker/log.hpp"
 #include "worker/options.hpp"
 #include "worker/plugin/probe.hpp"
@@ -11,10 +12,16 @@ namespace {
 futured::worker::Worker* running = nullptr;
 volatile sig_atomic_t asked = 0;
 
+// The first asks to leave in good order, the second to leave now; a loop that is held up by a plugin hears neither.
 void on_signal(int) {
-  if (asked != 0) ::_exit(128 + SIGTERM);
-  asked = 1;
-  if (running != nullptr) running->drain();
+  asked = asked + 1;
+  if (asked > 2 || (asked == 2 && running == nullptr)) ::_exit(128 + SIGTERM);
+  if (running == nullptr) return;
+  if (asked == 1) {
+    running->drain();
+  } else {
+    running->stop();
+  }
 }
 
 void handle(int signal, void (*handler)(int)) {
@@ -28,13 +35,14 @@ void handle(int signal, void (*handler)(int)) {
 
 int main(int argc, char** argv) {
   using namespace futured::worker;
-  const Parsed parsed = parse_options(argc, argv);
+  Parsed parsed = parse_options(argc, argv);
   if (parsed.exit_code >= 0) return parsed.exit_code;
-  const Options& options = parsed.options;
+  Options& options = parsed.options;
   if (!options.probe.empty()) {
     const int code = probe(options.probe);
     ::_exit(code);  // what the plugin registered for the end of a process has no business here
   }
+  if (options.worker.spawn != 0) options.worker.parent = ::getppid();
   // Ctrl-C on the daemon's terminal is the daemon's to handle; by hand it is ours.
   handle(SIGINT, options.worker.spawn != 0 ? SIG_IGN : on_signal);
   handle(SIGTERM, on_signal);
@@ -58,10 +66,10 @@ int main(int argc, char** argv) {
   if (asked != 0) running->drain();
   const Leaving leaving = running->run();
   log_line("leaves: " + running->why());
-  // Calls that still run would keep an orderly end waiting for ever.
-  if (running->calls_open() > 0) ::_exit(leaving == Leaving::drained ? 0 : 1);
+  const int code = leaving == Leaving::drained ? 0 : leaving == Leaving::stopped ? 128 + SIGTERM : 1;
+  if (running->calls_open() > 0) abandon_calls(registry, code);
   running = nullptr;
   worker->reset();
   registry.fini();
-  return leaving == Leaving::drained ? 0 : 1;
+  return code;
 }

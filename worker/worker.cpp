@@ -1,5 +1,7 @@
 #include "worker/worker.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <exception>
@@ -132,6 +134,7 @@ Leaving Worker::run() {
     }
     receive(now);
     collect(now);
+    if (config_.parent != 0 && !session_->ready() && ::getppid() != config_.parent) session_->daemon_ended();
     session_->tick(now);
     act(now);
     session_->flush(now);

@@ -33,6 +33,7 @@ struct WorkerConfig {
   std::uint32_t threads = 1;
   std::uint32_t async_slots = 0;
   std::uint64_t spawn = 0;  ///< the daemon's number of this process; 0: started by hand
+  std::int32_t parent = 0;  ///< process id of the daemon that started this one: its end is the end; 0: none did
   Time orphan = 0;          ///< leave when there was no daemon for this long; 0: never
   std::string slots_file;   ///< empty: none
   std::vector<std::pair<std::string, std::string>> labels;

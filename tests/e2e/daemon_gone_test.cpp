@@ -1,6 +1,8 @@
 // The daemon ends while somebody waits.
 #include <doctest/doctest.h>
 
+#include <iterator>
+
 #include "tests/support/e2e.hpp"
 
 using namespace futured;
@@ -94,4 +96,32 @@ TEST_CASE("workers leave when their daemon was killed") {
   }
   daemon.kill();
   for (const pid_t pid : pids) CHECK(eventually([&] { return !process_alive(pid); }, 30s));
+}
+
+TEST_CASE("a command does not outlive its daemon, and never runs twice at a time") {
+  DaemonProcess daemon({"--processes", "1"});
+  const auto pids = [&] {
+    std::ifstream in(daemon.folder() / "pids");
+    return std::vector<pid_t>(std::istream_iterator<pid_t>(in), {});
+  };
+  const auto run = [&](Executor& ex) {
+    std::string request;  // ExecRequest{argv: sh -c "..."}
+    const std::string script = "echo $$ >>" + (daemon.folder() / "pids").string() + "; sleep 1000 & exec sleep 1000";
+    for (const std::string& word : {std::string("sh"), std::string("-c"), script}) {
+      request += '\x0a';
+      request += static_cast<char>(word.size());
+      request += word;
+    }
+    return ex.submit("exec", request);
+  };
+  Executor ex = Executor::connect(daemon.endpoint());
+  auto first = run(ex);
+  REQUIRE(eventually([&] { return pids().size() == 1; }));
+  daemon.kill();
+  daemon.start();
+  Executor again = Executor::connect(daemon.endpoint());
+  auto second = run(again);
+  REQUIRE(eventually([&] { return pids().size() == 2; }));
+  CHECK_FALSE(process_alive(pids()[0]));
+  CHECK(process_alive(pids()[1]));
 }

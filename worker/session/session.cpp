@@ -171,11 +171,19 @@ void Session::tick(Time now) {
     }
   }
   if (phase_ != Phase::ready && config_.orphan > 0 && now - alone_since_ >= config_.orphan) {
-    actions_.disconnect = true;
-    actions_.connect = false;
-    actions_.say.clear();
-    over(Ending::orphaned, "the daemon has been gone for too long");
+    orphaned("the daemon has been gone for too long");
   }
+}
+
+void Session::daemon_ended() {
+  if (phase_ != Phase::over) orphaned("the daemon has ended");
+}
+
+void Session::orphaned(std::string text) {
+  actions_.disconnect = true;
+  actions_.connect = false;
+  actions_.say.clear();
+  over(Ending::orphaned, std::move(text));
 }
 
 Time Session::next_deadline() const {

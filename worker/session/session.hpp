@@ -68,6 +68,7 @@ class Session {
   void lost(Time now);                    ///< the connection is gone
   void reconnect(Time now);               ///< drop the connection and say hello again
   void heard(Time now) { heard_ = now; }  ///< any message of the current connection, before its own event
+  void daemon_ended();                    ///< the daemon that started this process is no more
   void tick(Time now);                    ///< at the latest at next_deadline()
   void flush(Time now);                   ///< the end of a turn
 
@@ -136,6 +137,7 @@ class Session {
   void disconnect(Time now);
   void reconnect_later(std::string why, Time now);
   void over(Ending ending, std::string text);
+  void orphaned(std::string text);
   void announce();
   bool has_room(Lane lane) const;
   void hand_out(CallEntry& call, Time now);
