@@ -1,5 +1,9 @@
 // Wrong input gets a clear error, nothing is lost, and the daemon goes on.
 #include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <iterator>
 
 #include "tests/support/e2e.hpp"
 
@@ -99,4 +103,58 @@ TEST_CASE("a client that submits and never reads does not stop others, and memor
   CHECK(pages * 4096L < 600L << 20);
   ::kill(flooder, SIGKILL);
   waitpid(flooder, nullptr, 0);
+}
+
+TEST_CASE("connections without end are refused before the daemon runs out of file descriptors") {
+  const TempDir dir;
+  const std::string path = (dir.path() / "d").string();
+  const std::string log = (dir.path() / "log").string();
+  const std::string pidfile = (dir.path() / "pid").string();
+  Program daemon({"/bin/sh", "-c", "ulimit -n 256; exec \"$@\"", "sh", bin("futured"), "--listen", "ipc://" + path,
+                  "--pidfile", pidfile, "--processes", "1", "--plugin-dir", plugin_dir()},
+                 {"XDG_RUNTIME_DIR=" + dir.path().string()}, log);
+  REQUIRE(eventually([&] { return std::filesystem::exists(pidfile); }));
+  Executor ex = Executor::connect("ipc://" + path);
+  REQUIRE(wait_for_workers(ex, 1));
+  std::vector<int> raw;  // none of them ever says a word
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  std::size_t refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(fd >= 0);
+    REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    raw.push_back(fd);
+  }
+  CHECK(ex.submit("echo", "still here").result(20s) == "still here");
+  // The daemon greets whom it takes; of the others it closes the connection.
+  for (const int fd : raw) {
+    char byte = 0;
+    if (read(fd, &byte, 1) <= 0) ++refused;
+  }
+  CHECK(refused > 50);
+  CHECK(refused < 200);
+  // It has descriptors left for itself: a worker that dies is replaced.
+  const pid_t worker = worker_pids(ex).at(0);
+  ::kill(worker, SIGKILL);
+  CHECK(eventually([&] {
+    const auto pids = worker_pids(ex);
+    return pids.size() == 1 && pids[0] != worker;
+  }));
+  for (const int fd : raw) close(fd);
+  CHECK(eventually([&] {
+    try {
+      return Executor::connect("ipc://" + path).submit("echo", "new").result(20s) == "new";
+    } catch (const NoDaemonError&) {
+      return false;
+    }
+  }));
+  std::ifstream in(log);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t line = text.find("refuses connections");
+  CHECK(line != std::string::npos);
+  CHECK(text.find("refuses connections", line + 1) == std::string::npos);
+  daemon.signal(SIGTERM);
+  CHECK(daemon.wait_for_end(30s) == 0);
 }
