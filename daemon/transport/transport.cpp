@@ -1,6 +1,7 @@
 #include "daemon/transport/transport.hpp"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +78,15 @@ class SocketTransport final : public Transport {
       if (path.size() > kMaxIpcPath) {
         return {Code::invalid, "cannot listen on \"" + endpoint + "\": the path has " + std::to_string(path.size()) +
                                    " bytes, a socket may have " + std::to_string(kMaxIpcPath) + "; use a shorter one"};
+      }
+      // Binding replaces whatever is there. What a daemon before this one left behind is a socket.
+      struct stat there {};
+      if (lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode)) {
+        return {Code::invalid, "cannot listen on " + endpoint + ": " + path + " is there already and is " +
+                                   (S_ISLNK(there.st_mode)   ? "a symbolic link"
+                                    : S_ISDIR(there.st_mode) ? "a folder"
+                                                             : "a file") +
+                                   ", not a socket; remove it or name another path"};
       }
       const std::size_t slash = path.rfind('/');
       if (slash != std::string::npos && slash > 0) {

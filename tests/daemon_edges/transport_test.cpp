@@ -436,4 +436,13 @@ TEST_CASE("endpoints that cannot work are refused with the reason") {
   CHECK(refused("tcp://nonsense").find("cannot listen on tcp://nonsense") != std::string::npos);
   write_file(folder / "file", "");
   CHECK(refused("ipc://" + (folder / "file") + "/s").find("not a folder") != std::string::npos);
+  // Nothing that is not a socket is replaced by one.
+  write_file(folder / "file", "precious");
+  CHECK(refused("ipc://" + (folder / "file")).find("a file, not a socket") != std::string::npos);
+  CHECK(read_file(folder / "file") == "precious");
+  CHECK_FALSE(std::filesystem::exists(folder / "file.lock"));
+  std::filesystem::create_symlink("elsewhere", folder / "link");
+  CHECK(refused("ipc://" + (folder / "link")).find("a symbolic link") != std::string::npos);
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK(refused("ipc://" + folder.path()).find("a folder") != std::string::npos);
 }
