@@ -3,11 +3,13 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
 namespace futured::daemon {
 namespace {
@@ -56,6 +58,10 @@ Status read_setting(const std::string& file, const std::string& key, const toml:
 }  // namespace
 
 Result<ConfigFile> read_config_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return Status(Code::invalid, path + " is a folder; name the configuration file in it");
+  }
   std::ifstream stream(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
   if (!stream || stream.bad()) return Status(Code::invalid, "cannot read the configuration file " + path);

@@ -107,6 +107,14 @@ const std::vector<ConfigGroup>& config_groups() {
              if (path.empty() && e.rfind("tcp://", 0) != 0) {
                return {Code::invalid, "ipc:///PATH or tcp://ADDRESS:PORT, not \"" + e + "\""};
              }
+             if (path.empty()) {
+               // libzmq takes the port modulo 65536.
+               const std::string port = e.substr(std::min(e.rfind(':'), e.size() - 1) + 1);
+               std::uint64_t n = 0;
+               if (port != "*" && port != "!" && !read_number(port, 0, 65535, n).ok()) {
+                 return {Code::invalid, "tcp://ADDRESS:PORT with a port from 0 to 65535, not \"" + e + "\""};
+               }
+             }
              p.options.daemon.listen.push_back(relative ? "ipc://" + absolute(path) : e);
            }
            return {};
@@ -233,7 +241,8 @@ std::string help_text() {
       "\n  --help, --version\n\n"
       "Without --listen the socket is $XDG_RUNTIME_DIR/futured/futured.sock, else "
       "~/.local/state/futured/run/futured.sock\n"
-      "(root: /run/futured/futured.sock). SIGTERM lets running tasks finish, a second one does not; SIGHUP reloads.\n";
+      "(root: /run/futured/futured.sock). SIGTERM lets running tasks finish, a second one does not. SIGHUP changes\n"
+      "nothing: the configuration is read at start.\n";
   return out;
 }
 

@@ -5,14 +5,12 @@
 
 #include "daemon/config.hpp"
 #include "daemon/log.hpp"
+#include "daemon/plugins.hpp"
 #include "daemon/server.hpp"
 
 namespace futured {
 
 namespace {
-
-/// Plugins that reach out of the sandbox of a private socket: on a shared one they load only where a pool names them.
-const std::set<std::string> kReaching = {"exec", "fetch"};
 
 Status validate(const DaemonConfig& config) {
   if (config.store != "memory") {
@@ -40,27 +38,15 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonConfig config) {
   if (!transport) return transport.status();
   parts.transport = std::move(*transport);
   if (!config.pools.empty()) {
-    if (config.worker_program.empty()) {
-      auto program = daemon::find_worker_program();
-      if (!program) return program.status();
-      config.worker_program = *program;
-    }
     auto runtime_dir = daemon::RuntimeDir::make();
     if (!runtime_dir) return runtime_dir.status();
     parts.runtime_dir = std::move(*runtime_dir);
     auto endpoint = parts.transport->worker_endpoint();
     if (!endpoint) return endpoint.status();
 
-    const bool shared = std::any_of(config.listen.begin(), config.listen.end(),
-                                    [](const std::string& e) { return e.rfind("tcp://", 0) == 0; });
-    const bool all =
-        std::any_of(config.pools.begin(), config.pools.end(), [](const PoolConfig& p) { return p.plugins.empty(); });
-    std::vector<std::string> only;
-    for (const PoolConfig& pool : config.pools) {
-      if (!all) only.insert(only.end(), pool.plugins.begin(), pool.plugins.end());
-    }
-    if (config.plugin_dirs.empty()) config.plugin_dirs = daemon::default_plugin_dirs();
-    parts.catalog = daemon::Catalog::probe(config.worker_program, config.plugin_dirs, only);
+    auto catalog = daemon::find_plugins(config);
+    if (!catalog) return catalog.status();
+    parts.catalog = std::move(*catalog);
     for (const auto& refusal : parts.catalog.refusals()) {
       daemon::log_warning("plugin " + refusal.path + " is not used: " + refusal.why);
     }
@@ -71,16 +57,10 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonConfig config) {
     supervisor.runtime_dir = parts.runtime_dir->path();
     supervisor.plugin_config = config.plugin_config;
     supervisor.reap_orphans = config.handle_signals;
-    for (PoolConfig& pool : config.pools) {
-      if (pool.plugins.empty()) {
-        for (const auto& plugin : parts.catalog.plugins()) {
-          if (!shared || kReaching.count(plugin.name) == 0) pool.plugins.push_back(plugin.name);
-        }
-      }
+    for (const PoolConfig& pool : config.pools) {
       daemon::SupervisorConfig::Pool p{pool.name, pool.threads, pool.async_slots, {}};
       for (const std::string& name : pool.plugins) {
-        const auto* plugin = parts.catalog.find_plugin(name);
-        if (plugin != nullptr) p.plugin_paths.push_back(plugin->path);
+        p.plugin_paths.push_back(parts.catalog.find_plugin(name)->path);
       }
       supervisor.pools.push_back(std::move(p));
     }

@@ -6,8 +6,10 @@
 
 #include "daemon/config.hpp"
 #include "daemon/log.hpp"
+#include "daemon/plugins.hpp"
 #include "daemon/process.hpp"
 #include "futured/daemon.hpp"
+#include "proto/standard_fds.hpp"
 
 namespace {
 
@@ -24,13 +26,20 @@ int exit_code(const futured::Status& status) {
 
 int main(int argc, char** argv) {
   using namespace futured::daemon;
+  futured::open_standard_fds(futured::StandardFds::silent);
   auto options = parse_options({argv + 1, argv + argc}, environ);
   if (!options) {
     std::fprintf(stderr, "futured: %s\n", options.status().message().c_str());
     return exit_code(options.status());
   }
   if (!options->text.empty()) return std::fputs(options->text.c_str(), stdout) >= 0 ? 0 : kFailure;
-  if (options->check_config) return std::puts("The configuration is right.") >= 0 ? 0 : kFailure;
+  if (options->check_config) {
+    if (auto catalog = find_plugins(options->daemon); !catalog) {
+      std::fprintf(stderr, "futured: %s\n", catalog.status().message().c_str());
+      return exit_code(catalog.status());
+    }
+    return std::puts("The configuration is right.") >= 0 ? 0 : kFailure;
+  }
 
   // Before the first thread and socket: neither survives going to the background.
   auto background = Background::enter({options->daemonize, options->pidfile, options->log_file});

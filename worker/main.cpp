@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "proto/standard_fds.hpp"
 #include "worker/abandon.hpp"
 #include "worker/log.hpp"
 #include "worker/options.hpp"
@@ -35,6 +36,7 @@ void handle(int signal, void (*handler)(int)) {
 
 int main(int argc, char** argv) {
   using namespace futured::worker;
+  futured::open_standard_fds(futured::StandardFds::silent);
   Parsed parsed = parse_options(argc, argv);
   if (parsed.exit_code >= 0) return parsed.exit_code;
   Options& options = parsed.options;

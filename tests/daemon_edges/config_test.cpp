@@ -165,6 +165,15 @@ TEST_CASE("what is wrong is named with its place and the nearest right thing") {
   CHECK(wrong({"start"}) == "what is \"start\"? There are only flags; see futured --help");
   CHECK(wrong({"--listen", "localhost:80"}) ==
         "--listen: `listen` must be ipc:///PATH or tcp://ADDRESS:PORT, not \"localhost:80\"");
+  for (const char* port : {"65536", "70000", "http", "", "-1"}) {
+    CAPTURE(port);
+    CHECK(wrong({"--listen", std::string("tcp://127.0.0.1:") + port}).find("a port from 0 to 65535") !=
+          std::string::npos);
+  }
+  CHECK(wrong({"--listen", "tcp://localhost"}).find("a port from 0 to 65535") != std::string::npos);
+  CHECK(good({"--listen", "tcp://[::1]:65535"}).daemon.listen[0] == "tcp://[::1]:65535");
+  CHECK(good({"--listen", "tcp://*:*"}).daemon.listen[0] == "tcp://*:*");
+  CHECK(wrong({"--config", "/usr"}) == "/usr is a folder; name the configuration file in it");
   CHECK(wrong({"--drain-timeout", "soon"}).find("30s") != std::string::npos);
   CHECK(wrong({"--payload-limit", "1TB"}).find("64MiB") != std::string::npos);
   CHECK(wrong({}, {"FUTURED_LOG_LEVEL=loud"}).rfind("FUTURED_LOG_LEVEL: ", 0) == 0);

@@ -28,6 +28,44 @@ TEST_CASE("a second daemon on the same endpoint is refused and the first goes on
   CHECK(ex.submit("echo", "first").result(20s) == "first");
 }
 
+TEST_CASE("plugins that are named and not there are an error, before and at the start") {
+  const TempDir dir;
+  const auto said = [&](std::vector<std::string> flags) {
+    const std::string output = (dir.path() / "output").string();
+    std::filesystem::remove(output);
+    flags.insert(flags.begin(), {bin("futured"), "--listen", "ipc://" + (dir.path() / "d").string()});
+    Program futured(flags, {"XDG_RUNTIME_DIR=" + dir.path().string()}, output);
+    const int status = futured.wait_for_end(20s);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 2);
+    std::ifstream in(output);
+    return std::string((std::istreambuf_iterator<char>(in)), {});
+  };
+  const std::string config = (dir.path() / "toml").string();
+  std::ofstream(config) << "[[pool]]\nname = \"p\"\nplugins = [\"ehco\"]\n";
+  for (const std::string check : {"--check-config=true", "--check-config=false"}) {
+    CAPTURE(check);
+    CHECK(said({check, "--plugin-dir", "/no/such/folder"}).find("/no/such/folder") != std::string::npos);
+    CHECK(said({check, "--plugin-dir", plugin_dir(), "--config", config}).find("did you mean 'echo'?") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("a program that was started without standard descriptors does not print into its sockets") {
+  const TempDir dir;
+  const std::string pidfile = (dir.path() / "pid").string();
+  Program daemon(
+      {"/bin/sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", bin("futured"), "--listen",
+       "ipc://" + (dir.path() / "d").string(), "--pidfile", pidfile, "--processes", "1", "--plugin-dir", plugin_dir()},
+      {"XDG_RUNTIME_DIR=" + dir.path().string()}, (dir.path() / "log").string());
+  REQUIRE(eventually([&] { return std::filesystem::exists(pidfile); }));
+  for (const char* fd : {"0", "1", "2"}) {
+    CHECK(std::filesystem::read_symlink("/proc/" + std::to_string(daemon.pid()) + "/fd/" + fd) == "/dev/null");
+  }
+  Executor ex = Executor::connect("ipc://" + (dir.path() / "d").string());
+  CHECK(ex.submit("echo", "x").result(20s) == "x");
+}
+
 TEST_CASE("scaling up and down while tasks run loses none of them") {
   DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
   Executor ex = Executor::connect(daemon.endpoint());
