@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "client/kick_fds.hpp"
 #include "futured/errors.hpp"
 
 namespace futured::detail {
@@ -60,7 +61,7 @@ Connection::Connection(Options options, Factory factory)
       self_{options_.software, host_name(), random_bytes(16), static_cast<std::uint32_t>(getpid())},
       forks_(fork_generation()),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      drive_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      drive_fd_(KickFds::take()),
       session_(fresh_stream(), options_.session, now_ns()) {}
 
 Connection::~Connection() {
@@ -71,7 +72,7 @@ Connection::~Connection() {
     return;
   }
   if (wake_fd_ >= 0) ::close(wake_fd_);
-  if (drive_fd_ >= 0) ::close(drive_fd_);
+  KickFds::give_back(drive_fd_);
 }
 
 Result<std::shared_ptr<Connection>> Connection::open(Options options, Factory factory) {

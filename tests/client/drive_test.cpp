@@ -1,5 +1,8 @@
 // Who moves the messages of a connection, over a pipe whose other end and whose timing are the test's.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -12,6 +15,7 @@
 #include <utility>
 
 #include "client/control.hpp"
+#include "client/kick_fds.hpp"
 #include "client/remote_executor.hpp"
 #include "futured/executor.hpp"
 #include "proto/pipe.hpp"
@@ -99,7 +103,7 @@ class PipeDaemon {
     return std::move(theirs);
   }
   /// The next message of this kind; others are dropped, HELLO is answered. Null: none came in time.
-  std::unique_ptr<Heard> expect(v1::Kind kind, std::chrono::milliseconds patience = 2s) {
+  std::unique_ptr<Heard> expect(v1::Kind kind, std::chrono::milliseconds patience = 10s) {
     const auto until = std::chrono::steady_clock::now() + patience;
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -108,18 +112,19 @@ class PipeDaemon {
         end_->receive(batch);
         for (auto& f : batch) queue_.push_back(std::move(f));
       }
-      while (!queue_.empty()) {
-        auto heard = std::make_unique<Heard>();
-        heard->frames = std::move(queue_.front());
-        queue_.pop_front();
-        auto opened = wire::open(heard->frames);
-        REQUIRE(opened.ok());
-        heard->envelope = *opened;
-        generation_ = opened->generation;
-        if (opened->kind == v1::KIND_HELLO) welcome(lock);
-        if (opened->kind == kind) return heard;
+      if (queue_.empty()) {
+        if (told_.wait_until(lock, until) == std::cv_status::timeout) return nullptr;
+        continue;
       }
-      if (told_.wait_until(lock, until) == std::cv_status::timeout) return nullptr;
+      auto heard = std::make_unique<Heard>();
+      heard->frames = std::move(queue_.front());
+      queue_.pop_front();
+      auto opened = wire::open(heard->frames);
+      REQUIRE(opened.ok());
+      heard->envelope = *opened;
+      generation_ = opened->generation;
+      if (opened->kind == v1::KIND_HELLO) welcome(lock);
+      if (opened->kind == kind) return heard;
     }
   }
   void send(v1::Kind kind, const google::protobuf::MessageLite& body, wire::Frames payloads = {}) {
@@ -266,11 +271,32 @@ TEST_CASE("a pipe that closes while a thread waits is made again") {
   auto waiting = std::async(std::launch::async, [&] { return f.result(20s); });
   std::this_thread::sleep_for(20ms);  // most likely it is asleep by now
   p.daemon.hang_up();
-  REQUIRE(p.daemon.expect(v1::KIND_HELLO, 5s));
-  REQUIRE(p.daemon.expect(v1::KIND_SUBMIT, 5s));
+  REQUIRE(p.daemon.expect(v1::KIND_HELLO, 10s));
+  REQUIRE(p.daemon.expect(v1::KIND_SUBMIT, 10s));
   CHECK(p.daemon.connections() == 2);
   p.daemon.succeed(0);
   CHECK(waiting.get() == "done");
+}
+
+TEST_CASE("what a thread sleeps on while it drives is handed on and never closed") {
+  const int first = detail::KickFds::take();
+  REQUIRE(first >= 0);
+  detail::KickFds::give_back(first);
+  CHECK(::fcntl(first, F_GETFD) != -1);
+  CHECK(detail::KickFds::take() == first);
+  detail::KickFds::give_back(first);
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t drained = ::read(first, &count, sizeof count);  // a late kick of another test
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const int own = detail::KickFds::take();  // not shared with the parent
+    detail::Waiter::kick(own);
+    _exit(own >= 0 ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  CHECK(status == 0);
+  CHECK(::read(first, &count, sizeof count) < 0);
 }
 
 TEST_CASE("when the client gives up, everything that waits for an answer returns, and no future is left pending") {
