@@ -20,7 +20,7 @@ using futured::plugins::exec::ExecCall;
 using futured::plugins::exec::ExecRequest;
 using futured::plugins::exec::Limits;
 
-/// `children` belongs to the loop thread. Made by init, never destroyed.
+/// `children` belongs to the loop thread. Made by init; only another init destroys it.
 struct Commands {
   Limits limits;
   std::unordered_map<futured_call, std::unique_ptr<Child>> children;
@@ -54,7 +54,7 @@ void exec(ExecRequest&& request, ExecCall call) {
 }
 
 std::string start(std::string_view config) {
-  commands = new Commands;
+  delete std::exchange(commands, new Commands);
   futured::plugins::Settings settings(config);
   Limits& limits = commands->limits;
   limits.max_output = static_cast<std::uint64_t>(

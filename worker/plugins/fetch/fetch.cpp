@@ -4,6 +4,7 @@
 
 #include <futured/plugin.hpp>
 #include <string>
+#include <utility>
 
 #include "fetch_schema.hpp"
 #include "worker/plugins/fetch/fetch_loop.hpp"
@@ -20,6 +21,7 @@ using futured::plugins::fetch::FetchReply;
 using futured::plugins::fetch::FetchRequest;
 using futured::plugins::fetch::Limits;
 
+// Made by init; only another init destroys them.
 Limits* limits = nullptr;
 FetchLoop* loop = nullptr;
 
@@ -33,7 +35,9 @@ void flush() { loop->flush(); }
 
 std::string start(std::string_view config) {
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return "libcurl cannot be initialised";
-  limits = new Limits;
+  if (loop != nullptr) loop->stop();
+  delete std::exchange(loop, nullptr);
+  delete std::exchange(limits, new Limits);
   if (std::string error = futured::plugins::fetch::read_limits(config, *limits); !error.empty()) return error;
   loop = new FetchLoop(*limits);
   return loop->start().message();

@@ -6,6 +6,7 @@
 #include <futured/plugin.hpp>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "sleep/sleep.pb.h"
 #include "sleep_schema.hpp"
@@ -19,7 +20,7 @@ using futured::plugin::Failure;
 using futured::plugins::Loop;
 using futured::plugins::sleep::SleepRequest;
 
-/// Loop thread only, but for `loop`. Made by init, never destroyed.
+/// Loop thread only, but for `loop`. Made by init; only another init destroys it.
 struct Sleepers {
   Loop loop;
   std::unordered_map<futured_call, Loop::Timer> timers;
@@ -53,7 +54,7 @@ void sleep_for(const SleepRequest& request, AsyncCall<void> call) {
 }
 
 std::string start(std::string_view) {
-  sleepers = new Sleepers;
+  delete std::exchange(sleepers, new Sleepers);
   return sleepers->loop.start("sleep").message();
 }
 void stop() { sleepers->loop.stop(); }
