@@ -7,6 +7,7 @@
 
 #include "daemon/config.hpp"
 #include "daemon/log.hpp"
+#include "daemon/supervisor/child.hpp"
 
 namespace futured::daemon {
 
@@ -115,6 +116,12 @@ Status Server::run() {
     while (parts_.transport->receive(from, frames)) frames.clear();
     while (parts_.transport->next_gone(from)) connections_.erase(from);
     if (connections_.empty()) break;
+  }
+  if (lost_ > 0) {
+    log_warning("ends; " + std::to_string(lost_) + (lost_ == 1 ? " task" : " tasks") + " had not ended and " +
+                (lost_ == 1 ? "is" : "are") + " lost");
+  } else {
+    log_info("ends; no task is lost");
   }
   return {};
 }
@@ -308,10 +315,10 @@ void Server::reap(std::int64_t now) {
   parts_.supervisor->advance(now, exits);
   for (Supervisor::Exit& exit : exits) {
     if (!exit.leaving) {
-      log_warning("worker process " + std::to_string(exit.pid) + " of pool " + exit.pool +
-                  (exit.signal != 0 ? " was ended by signal " + std::to_string(exit.signal)
-                                    : " ended with status " + std::to_string(exit.status)) +
-                  " with " + std::to_string(exit.running.size()) + " calls under way");
+      log_warning("worker process " + std::to_string(exit.pid) + " of pool " + exit.pool + " ended with " +
+                  describe({exit.signal, exit.status}) + " after " + std::to_string(exit.lived / 1'000'000'000) + "." +
+                  std::to_string(exit.lived / 100'000'000 % 10) + " s, calls under way: " +
+                  std::to_string(exit.running.size()) + (exit.trouble.empty() ? "" : "; " + exit.trouble));
     }
     dead_spawns_.push_back(exit.spawn);
     if (dead_spawns_.size() > kDeadSpawns) dead_spawns_.pop_front();
@@ -426,6 +433,7 @@ void Server::advance_stop(std::int64_t now) {
     }
   }
   if (phase_ == Phase::killing && ((!processes && exits_.empty()) || now >= phase_deadline_)) {
+    lost_ = core_.counts().queued + core_.counts().running;
     handle(scheduler::event::Abandon{}, now);
     phase_ = Phase::ending;
     phase_deadline_ = now + kFarewell;

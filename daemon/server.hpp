@@ -121,6 +121,7 @@ class Server final : public Daemon {
   std::atomic<int> stop_requested_{0};  ///< 1: drain, 2: now
   Phase phase_ = Phase::working;
   std::int64_t phase_deadline_ = 0;
+  std::uint64_t lost_ = 0;  ///< tasks that had not ended at the end
 };
 
 std::int64_t monotonic_now();

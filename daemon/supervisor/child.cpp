@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
@@ -111,18 +112,22 @@ bool child_ended(const Child& child, bool reap, Ended& how) {
 
 void signal_child(const Child& child, int signal) { send_signal(child.pidfd, signal); }
 
-int kill_session(pid_t leader) {
+int kill_session(pid_t leader) { return kill_sessions({leader})[0]; }
+
+std::vector<int> kill_sessions(const std::vector<pid_t>& leaders) {
+  std::vector<int> alive(leaders.size(), 0);
   DIR* processes = opendir("/proc");
   if (processes == nullptr) {
-    kill(-leader, SIGKILL);  // at least its process group
-    return 0;
+    for (const pid_t leader : leaders) kill(-leader, SIGKILL);  // at least its process group
+    return alive;
   }
-  int alive = 0;
   while (const dirent* entry = readdir(processes)) {
     if (std::isdigit(static_cast<unsigned char>(entry->d_name[0])) == 0) continue;
     const pid_t pid = std::atoi(entry->d_name);
     Stat stat;
-    if (pid == leader || !read_stat(pid, stat) || stat.session != leader) continue;
+    if (!read_stat(pid, stat)) continue;
+    const auto found = std::find(leaders.begin(), leaders.end(), stat.session);
+    if (found == leaders.end() || pid == *found) continue;
     if (is_dead(stat)) {
       // Ours if this process adopts orphans; fails harmlessly otherwise.
       siginfo_t info{};
@@ -132,9 +137,9 @@ int kill_session(pid_t leader) {
     // The number may by now belong to another process: look again with the process held.
     const int held = open_pidfd(pid);
     if (held < 0) continue;
-    if (read_stat(pid, stat) && stat.session == leader && !is_dead(stat)) {
+    if (read_stat(pid, stat) && stat.session == *found && !is_dead(stat)) {
       send_signal(held, SIGKILL);
-      ++alive;
+      ++alive[static_cast<std::size_t>(found - leaders.begin())];
     }
     ::close(held);
   }

@@ -61,6 +61,7 @@ struct Supervisor::State {
     // After its end: its session is being cleared.
     bool ended = false;
     Ended how;
+    std::string trouble;  // for its pool
     std::int64_t ended_at = 0;
     std::int64_t next_sweep = 0;
     std::int64_t sweep_pause = kSweepPause;
@@ -87,14 +88,16 @@ struct Supervisor::State {
     }));
   }
 
-  void back_off(Pool& pool, std::int64_t now, const std::string& what) {
+  // What happens now.
+  std::string back_off(Pool& pool, std::int64_t now, const std::string& what) {
     ++pool.early_ends;
     pool.counted = now;
     const std::int64_t pause =
         pool.early_ends > 10 ? kLastBackoff : std::min(kLastBackoff, kFirstBackoff << (pool.early_ends - 1));
     pool.not_before = now + pause;
-    pool.trouble = what + "; trying again in " + seconds(pause);
-    log_warning("pool " + pool.config.name + ": " + pool.trouble);
+    const std::string next = "trying again in " + seconds(pause);
+    pool.trouble = what + "; " + next;
+    return next;
   }
 
   std::vector<std::string> command(const Pool& pool, SpawnId id, const std::string& slots) const {
@@ -126,6 +129,7 @@ struct Supervisor::State {
     auto child = start_child(command(pool, p.id, p.slots), -1, -1);
     if (!child) {
       back_off(pool, now, child.status().message());
+      log_warning("pool " + pool.config.name + ": " + pool.trouble);
       return false;
     }
     p.child = *child;
@@ -146,17 +150,13 @@ struct Supervisor::State {
     Pool& pool = pools[p.pool];
     const std::int64_t life = now - p.started;
     if (p.leaving) return;
-    const std::string what =
-        "worker process " + std::to_string(p.child.pid) + " ended with " + describe(p.how) + " after " + seconds(life);
     if (life >= kProperLife) {
       pool.early_ends = 0;
-      log_warning("pool " + pool.config.name + ": " + what);
     } else if (p.started >= pool.counted) {
-      back_off(pool, now, what);
-    } else {
-      // Of a generation whose failure was counted: eight that fail together are one failure.
-      log_warning("pool " + pool.config.name + ": " + what);
-    }
+      p.trouble = back_off(pool, now,
+                           "worker process " + std::to_string(p.child.pid) + " ended with " + describe(p.how) +
+                               " after " + seconds(life));
+    }  // else: of a generation whose failure was counted: eight that fail together are one failure
   }
 
   void collect_ends(std::int64_t now) {
@@ -169,19 +169,32 @@ struct Supervisor::State {
     }
   }
 
-  // True: nothing of its session is left (or can be made to leave).
-  bool sweep(Process& p, std::int64_t now) {
-    if (p.next_sweep > now) return false;
-    const int left = kill_session(p.child.pid);
-    if (left == 0) return true;
-    if (now - p.ended_at > kSweepLimit) {
-      log_error("worker process " + std::to_string(p.child.pid) + " left " + std::to_string(left) +
-                " processes behind that cannot be killed (session " + std::to_string(p.child.pid) + ")");
-      return true;
+  // Ends what is left of the sessions of ended processes. Those of which nothing is left (or can be made to leave).
+  std::vector<SpawnId> sweep(std::int64_t now) {
+    std::vector<Process*> due;
+    std::vector<pid_t> leaders;
+    std::vector<SpawnId> swept;
+    for (auto& [id, p] : processes) {
+      if (!p.ended || p.next_sweep > now) continue;
+      due.push_back(&p);
+      leaders.push_back(p.child.pid);
     }
-    p.next_sweep = now + p.sweep_pause;
-    p.sweep_pause = std::min(p.sweep_pause * 2, kLongestSweepPause);
-    return false;
+    if (due.empty()) return swept;
+    const std::vector<int> left = kill_sessions(leaders);
+    for (std::size_t i = 0; i < due.size(); ++i) {
+      Process& p = *due[i];
+      if (left[i] == 0) {
+        swept.push_back(p.id);
+      } else if (now - p.ended_at > kSweepLimit) {
+        log_error("worker process " + std::to_string(p.child.pid) + " left " + std::to_string(left[i]) +
+                  " processes behind that cannot be killed (session " + std::to_string(p.child.pid) + ")");
+        swept.push_back(p.id);
+      } else {
+        p.next_sweep = now + p.sweep_pause;
+        p.sweep_pause = std::min(p.sweep_pause * 2, kLongestSweepPause);
+      }
+    }
+    return swept;
   }
 
   Exit finish(Process& p) {
@@ -191,6 +204,8 @@ struct Supervisor::State {
     exit.pid = static_cast<std::uint32_t>(p.child.pid);
     exit.signal = p.how.signal;
     exit.status = p.how.status;
+    exit.lived = p.ended_at - p.started;
+    exit.trouble = p.trouble;
     exit.leaving = p.leaving;
     // No such file, or not whole: it died before anything ran.
     if (auto running = read_slots_file(p.slots)) exit.running = std::move(*running);
@@ -312,13 +327,10 @@ bool Supervisor::set_plugins(const std::string& pool, std::vector<std::string> p
 void Supervisor::advance(std::int64_t now, std::vector<Exit>& exits) {
   State& s = *state_;
   s.collect_ends(now);
-  for (auto it = s.processes.begin(); it != s.processes.end();) {
-    if (it->second.ended && s.sweep(it->second, now)) {
-      exits.push_back(s.finish(it->second));
-      it = s.processes.erase(it);
-    } else {
-      ++it;
-    }
+  for (const SpawnId id : s.sweep(now)) {
+    const auto it = s.processes.find(id);
+    exits.push_back(s.finish(it->second));
+    s.processes.erase(it);
   }
   s.clear_trouble(now);
   s.start_missing(now);

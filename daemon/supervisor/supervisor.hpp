@@ -44,6 +44,8 @@ class Supervisor {
     std::uint32_t pid = 0;
     int signal = 0;  ///< it was ended by this signal; 0: it ended by itself with `status`
     int status = 0;
+    std::int64_t lived = 0;             ///< from its start to its end
+    std::string trouble;                ///< that its end meant for its pool: what happens now; empty: none
     bool leaving = false;               ///< it was to leave (scaled down, terminated, killed by kill())
     std::vector<AttemptToken> running;  ///< calls that had started and not ended, by its slots file
   };
