@@ -44,9 +44,11 @@ int main(int argc, char** argv) {
     const int code = probe(options.probe);
     ::_exit(code);  // what the plugin registered for the end of a process has no business here
   }
-  if (options.worker.spawn != 0) options.worker.parent = ::getppid();
+  const bool spawned = options.worker.spawn != 0;
+  if (spawned) options.worker.parent = ::getppid();
+  options.worker.problems = spawned;  // the daemon has a log of its own
   // Ctrl-C on the daemon's terminal is the daemon's to handle; by hand it is ours.
-  handle(SIGINT, options.worker.spawn != 0 ? SIG_IGN : on_signal);
+  handle(SIGINT, spawned ? SIG_IGN : on_signal);
   handle(SIGTERM, on_signal);
   handle(SIGPIPE, SIG_IGN);
   handle(SIGHUP, SIG_IGN);
@@ -67,7 +69,7 @@ int main(int argc, char** argv) {
   running = worker->get();
   if (asked != 0) running->drain();
   const Leaving leaving = running->run();
-  log_line("leaves: " + running->why());
+  if (!spawned || leaving == Leaving::refused) log_line("leaves: " + running->why());
   const int code = leaving == Leaving::drained ? 0 : leaving == Leaving::stopped ? 128 + SIGTERM : 1;
   if (running->calls_open() > 0) abandon_calls(registry, code);
   running = nullptr;

@@ -61,7 +61,10 @@ Result<std::unique_ptr<Worker>> Worker::remote(const WorkerConfig& config, Regis
   Result<std::unique_ptr<Link>> link = make_zmq_link(endpoint);
   if (!link) return link.status();
   Result<std::unique_ptr<Worker>> w = make(config, registry);
-  if (w) (*w)->link_ = std::move(*link);
+  if (w) {
+    (*w)->link_ = std::move(*link);
+    (*w)->endpoint_ = endpoint;
+  }
   return w;
 }
 
@@ -86,11 +89,22 @@ Worker::~Worker() {
 }
 
 void Worker::log(const std::string& text) const {
+  if (config_.log && !config_.problems) log_line(text);
+}
+
+void Worker::warn(const std::string& text) const {
   if (config_.log) log_line(text);
 }
 
 void Worker::complain(const std::string& text) {
-  if (++complaints_ <= kComplaints) log("ignored a message of the daemon: " + text);
+  if (++complaints_ <= kComplaints) warn("ignored a message of the daemon: " + text);
+}
+
+void Worker::tell_if_alone() {
+  // Of a connection that was lost it was told already: it is worth another word if the first try to come back fails.
+  if (told_alone_ || session_->ready() || session_->failed_tries() < (was_connected_ ? 2 : 1)) return;
+  told_alone_ = true;
+  log("no daemon answers" + (endpoint_.empty() ? std::string() : " at " + endpoint_) + "; trying again");
 }
 
 void Worker::take_types() {
@@ -139,6 +153,7 @@ Leaving Worker::run() {
     act(now);
     session_->flush(now);
     act(now);
+    tell_if_alone();
   }
   connected_.store(false, std::memory_order_release);
   link_->close(kLinger);
@@ -198,6 +213,8 @@ void Worker::handle(const Link::Frames& frames, Time now) {
       session_->welcome({m.heartbeat_ns(), m.limits().payload_bytes()}, now);
       table_.set_reply_limit(session_->payload_limit());
       session_->for_each_call([this](CallId id) { executor_->emit_position(id); });
+      told_alone_ = false;
+      was_connected_ = true;
       log("connected to " + std::string(m.software().empty() ? "a daemon" : m.software()) + " as worker " +
           std::to_string(m.worker()));
       return;
@@ -210,7 +227,7 @@ void Worker::handle(const Link::Frames& frames, Time now) {
         text += " (it speaks protocol versions " + std::to_string(m.version_min()) + " to " +
                 std::to_string(m.version_max()) + ", this worker 1)";
       }
-      log(text);
+      warn(text);
       session_->refused(static_cast<Code>(m.problem().code()), text, now);
       return;
     }
@@ -309,11 +326,11 @@ void Worker::send_emissions() {
 void Worker::act(Time now) {
   while (!session_->actions().empty()) {
     std::swap(doing_, session_->actions());
-    if (!doing_.note.empty()) log(doing_.note);
+    if (!doing_.note.empty()) warn(doing_.note);
     if (doing_.disconnect) link_->close(0);
     if (doing_.connect) {
       if (const Status s = link_->connect(); !s.ok()) {
-        if (++complaints_ <= kComplaints) log(s.message());
+        if (++complaints_ <= kComplaints) warn(s.message());
         doing_.say.clear();
         session_->lost(now);
       }

@@ -37,7 +37,8 @@ struct WorkerConfig {
   Time orphan = 0;          ///< leave when there was no daemon for this long; 0: never
   std::string slots_file;   ///< empty: none
   std::vector<std::pair<std::string, std::string>> labels;
-  bool log = true;  ///< lines on standard error about the connection
+  bool log = true;        ///< lines on standard error about the connection; false: none
+  bool problems = false;  ///< ... only about what is wrong
 };
 
 enum class Leaving : std::uint8_t { drained, refused, orphaned, stopped };
@@ -87,8 +88,10 @@ class Worker {
   void collect(Time now);
   void send_emissions();
   void act(Time now);
-  void log(const std::string& text) const;
+  void log(const std::string& text) const;   ///< the ordinary course of things
+  void warn(const std::string& text) const;  ///< something is wrong
   void complain(const std::string& text);
+  void tell_if_alone();
 
   WorkerConfig config_;
   Registry& registry_;
@@ -100,6 +103,9 @@ class Worker {
   std::atomic<unsigned> orders_{0};
   std::atomic<bool> connected_{false};
   std::string why_;
+  std::string endpoint_;  ///< empty: a pipe
+  bool told_alone_ = false;
+  bool was_connected_ = false;
   std::uint32_t complaints_ = 0;
 
   // Kept from turn to turn for their capacity.

@@ -66,6 +66,31 @@ TEST_CASE("a program that was started without standard descriptors does not prin
   CHECK(ex.submit("echo", "x").result(20s) == "x");
 }
 
+TEST_CASE("the log has one line for a worker that dies and one for the end, and nothing of workers that are well") {
+  DaemonProcess daemon(with_test_plugins({"--processes", "2", "--drain-timeout", "0.1s"}));
+  const auto count = [&](const std::string& text) {
+    const std::string log = daemon.log();
+    std::size_t n = 0;
+    for (std::size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++n;
+    return n;
+  };
+  {
+    Executor ex = Executor::connect(daemon.endpoint());
+    REQUIRE(wait_for_workers(ex, 2));
+    const pid_t pid = worker_pids(ex).at(0);
+    ::kill(pid, SIGKILL);
+    REQUIRE(eventually([&] { return count("worker process " + std::to_string(pid)) > 0; }));
+    REQUIRE(wait_for_workers(ex, 2));
+    CHECK(count("worker process " + std::to_string(pid)) == 1);
+    CHECK(count("signal 9") == 1);
+    auto hangs = ex.submit("bad.hang", "");
+    REQUIRE(eventually([&] { return hangs.running(); }));
+    CHECK(daemon.terminate() == 0);
+  }
+  CHECK(count("ends; 1 task had not ended and is lost") == 1);
+  CHECK(count("futured-worker[") == 0);
+}
+
 TEST_CASE("scaling up and down while tasks run loses none of them") {
   DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
   Executor ex = Executor::connect(daemon.endpoint());

@@ -314,6 +314,19 @@ TEST_CASE("PING is answered, and a silent daemon is left") {
   CHECK(s.daemon->generation == 2);
 }
 
+TEST_CASE("a worker that finds no daemon says so once") {
+  const Room room;
+  const std::string log = room.path("log");
+  Process worker({"/bin/sh", "-c", "exec \"$@\" 2>" + log, "sh", in_bin("futured-worker"), "--connect", room.socket(),
+                  "--plugin", plugin("echo"), "--orphan-timeout", "700ms"});
+  CHECK(WEXITSTATUS(worker.wait()) == 1);
+  std::ifstream in(log);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t at = text.find("no daemon answers at " + room.socket() + "; trying again");
+  CHECK(at != std::string::npos);
+  CHECK(text.find("no daemon", at + 1) == std::string::npos);
+}
+
 TEST_CASE("DRAIN: the worker finishes, says GOODBYE and ends well") {
   Setup s;
   s.welcome();

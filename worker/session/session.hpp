@@ -105,6 +105,8 @@ class Session {
   std::uint64_t payload_limit() const { return payload_limit_; }
   /// Token of a call at hand; null if it has ended.
   const AttemptToken* token(CallId call) const;
+  /// Connections that ended, or were not answered, since the last WELCOME.
+  std::uint32_t failed_tries() const { return tries_; }
   std::size_t in_hand() const { return calls_.size(); }
   std::uint64_t next_generation() const { return calls_.next_generation(); }
   /// f(CallId) for each call at hand.
