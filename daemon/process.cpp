@@ -54,6 +54,25 @@ bool fits(const std::string& folder) {
          access(folder.c_str(), W_OK | X_OK) == 0;
 }
 
+// Whoever can write to the folder can put his own socket in the place of ours, and clients trust what they find there.
+Status make_private(const std::string& folder) {
+  struct stat s {};
+  if (lstat(folder.c_str(), &s) != 0) return {Code::internal, "cannot look at " + folder + ": " + error_text(errno)};
+  if (!S_ISDIR(s.st_mode) || s.st_uid != geteuid()) {
+    return {Code::internal, folder + ", where clients of this user look for its daemon, " +
+                                (S_ISLNK(s.st_mode)   ? std::string("is a symbolic link")
+                                 : S_ISDIR(s.st_mode) ? "belongs to the user " + std::to_string(s.st_uid)
+                                                      : std::string("is not a folder")) +
+                                "; remove it, or name another socket: --listen ipc:///PATH"};
+  }
+  if ((s.st_mode & 077) == 0) return {};
+  if (chmod(folder.c_str(), 0700) != 0) {
+    return {Code::internal, "cannot make " + folder + " private: " + error_text(errno)};
+  }
+  log_warning("made " + folder + " private (mode 0700): others could have put a socket of theirs there");
+  return {};
+}
+
 bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
@@ -102,16 +121,21 @@ Result<std::string> default_endpoint() {
   // The order in which clients look. A user's own place comes first, the place of the system's service last; for root
   // without a session they are the same thing, and the known one wins.
   std::vector<std::string> places;
+  const std::string system = "/run/futured";
   if (const std::string xdg = environment("XDG_RUNTIME_DIR"); !xdg.empty()) {
     // Not made here: whoever named it provides it.
     if (struct stat s{}; stat(xdg.c_str(), &s) == 0) places.push_back(xdg + "/futured");
   }
-  if (geteuid() == 0) places.emplace_back("/run/futured");
+  if (geteuid() == 0) places.push_back(system);
   if (const std::string dir = home(); !dir.empty()) places.push_back(dir + "/.local/state/futured/run");
-  if (geteuid() != 0) places.emplace_back("/run/futured");
+  if (geteuid() != 0) places.push_back(system);
   std::string why;
   for (const std::string& place : places) {
     const Status made = make_folder(place);
+    // The folder of the system's service may be open to its group.
+    if (made.ok() && place != system) {
+      if (Status s = make_private(place); !s.ok()) return s;
+    }
     if (made.ok() && fits(place)) return "ipc://" + place + "/" + std::string(kSocketName);
     why += (why.empty() ? "" : "; ") + (made.ok() ? place + " is not a folder of this user" : made.message());
   }
@@ -305,25 +329,77 @@ Result<std::unique_ptr<Background>> Background::enter(const Options& options) {
   return self;
 }
 
+namespace {
+
+bool same_file(int fd, const std::string& path) {
+  struct stat held {};
+  struct stat named {};
+  return fstat(fd, &held) == 0 && lstat(path.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
+         held.st_ino == named.st_ino;
+}
+
+// Puts `fresh` (which is locked by us) in the place of `path`. Refused: a living process holds what is there.
+Status replace_pidfile(const std::string& fresh, const std::string& path) {
+  for (;;) {
+    const int old = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (old < 0 && errno == ENOENT) {
+      if (link(fresh.c_str(), path.c_str()) == 0) {
+        unlink(fresh.c_str());
+        return {};
+      }
+      if (errno == EEXIST) continue;  // somebody was faster
+    }
+    if (old < 0) return {Code::internal, "cannot write the pidfile " + path + ": " + error_text(errno)};
+    // Held until ours is in its place, so that of two who find a stale one only one replaces it.
+    const bool ours = flock(old, LOCK_EX | LOCK_NB) == 0;
+    std::string owner = read_all(old);
+    owner.erase(owner.find_last_not_of(" \n") + 1);
+    Status status;
+    if (!ours) {
+      status = {Code::refused, "the pidfile " + path + " is held by a running process (pid " +
+                                   (owner.empty() ? "unknown" : owner) + "); stop it, or name another --pidfile"};
+    } else if (owner.find_first_not_of("0123456789") != std::string::npos) {
+      status = {Code::refused, path + " is not a pidfile: it does not hold a process id alone; name another --pidfile"};
+    } else if (!same_file(old, path)) {
+      ::close(old);
+      continue;
+    } else if (rename(fresh.c_str(), path.c_str()) != 0) {
+      status = {Code::internal, "cannot write the pidfile " + path + ": " + error_text(errno)};
+    }
+    ::close(old);
+    return status;
+  }
+}
+
+}  // namespace
+
 Background::~Background() {
-  if (wrote_pidfile_) unlink(options_.pidfile.c_str());
+  if (pidfile_ >= 0) {
+    if (same_file(pidfile_, options_.pidfile)) unlink(options_.pidfile.c_str());
+    ::close(pidfile_);
+  }
   if (foreground_ >= 0) ::close(foreground_);
   if (terminal_ >= 0) ::close(terminal_);
 }
 
 Status Background::ready() {
   if (!options_.pidfile.empty()) {
-    // In one step, so that nobody ever reads half a number.
-    const std::string fresh = options_.pidfile + ".new";
-    const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    const bool written = fd >= 0 && write_all(fd, std::to_string(getpid()) + "\n");
-    const int error = errno;
-    if (fd >= 0) ::close(fd);
-    if (!written) return {Code::internal, "cannot write the pidfile " + fresh + ": " + error_text(error)};
-    if (rename(fresh.c_str(), options_.pidfile.c_str()) != 0) {
-      return {Code::internal, "cannot write the pidfile " + options_.pidfile + ": " + error_text(errno)};
+    // In one step, so that nobody ever reads half a number; locked, so that it tells a living process from a dead one.
+    const std::string fresh = options_.pidfile + "." + std::to_string(getpid());
+    unlink(fresh.c_str());
+    const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    const bool written = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && write_all(fd, std::to_string(getpid()) + "\n");
+    Status status;
+    if (!written) status = {Code::internal, "cannot write the pidfile " + fresh + ": " + error_text(errno)};
+    if (written) status = replace_pidfile(fresh, options_.pidfile);
+    if (!status.ok()) {
+      if (fd >= 0) {
+        unlink(fresh.c_str());
+        ::close(fd);
+      }
+      return status;
     }
-    wrote_pidfile_ = true;
+    pidfile_ = fd;
   }
   if (foreground_ >= 0) {
     write_all(foreground_, std::string_view("\0", 1));

@@ -14,7 +14,8 @@ namespace futured::daemon {
 std::string ipc_path(const std::string& endpoint);
 
 /// Where a daemon without `listen` listens: the first of the places that clients look at which fits this user.
-/// Internal: none can be made; the text says why.
+/// A folder of the user's own is made private (0700). Internal: none can be made, or one is not this user's; the text
+/// says why.
 Result<std::string> default_endpoint();
 
 /// mkdir -p; folders that it makes have mode 0700.
@@ -81,11 +82,12 @@ class Background {
   /// With `daemonize` only the background process returns from here; the foreground one waits for ready() or failed()
   /// and exits with 0, or with the message on standard error and the code given.
   static Result<std::unique_ptr<Background>> enter(const Options& options);
-  ~Background();  ///< removes the pidfile
+  ~Background();  ///< removes the pidfile if it is ours
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  /// The daemon accepts connections: writes the pidfile, lets the foreground process go, tells systemd.
+  /// The daemon accepts connections: writes the pidfile, lets the foreground process go, tells systemd. Refused: the
+  /// pidfile is another running process's, or not a pidfile.
   Status ready();
   /// Says `message` wherever somebody can still read it; returns `code`.
   int failed(const std::string& message, int code);
@@ -95,7 +97,7 @@ class Background {
   Options options_;
   int foreground_ = -1;  // pipe to the waiting process
   int terminal_ = -1;    // standard error as it was before the log file took its place
-  bool wrote_pidfile_ = false;
+  int pidfile_ = -1;     // ours, locked
 };
 
 /// Sends `state` ("READY=1", "STOPPING=1") to $NOTIFY_SOCKET, if set.

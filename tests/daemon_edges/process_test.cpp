@@ -64,6 +64,34 @@ TEST_CASE("the default socket is in the session's folder if there is one") {
   CHECK((s.st_mode & 0777) == 0700);
 }
 
+TEST_CASE("the default folder is made private, and is refused if it is somebody else's") {
+  const TempFolder folder;
+  const Variable xdg("XDG_RUNTIME_DIR", folder.path());
+  const std::string place = folder / "futured";
+  struct stat s {};
+  SUBCASE("open to others") {
+    REQUIRE(mkdir(place.c_str(), 0700) == 0);
+    REQUIRE(chmod(place.c_str(), 0777) == 0);
+    CHECK(default_endpoint());
+    REQUIRE(stat(place.c_str(), &s) == 0);
+    CHECK((s.st_mode & 0777) == 0700);
+  }
+  SUBCASE("a symbolic link") {
+    std::filesystem::create_directory(folder / "elsewhere");
+    std::filesystem::create_symlink(folder / "elsewhere", place);
+    const auto endpoint = default_endpoint();
+    REQUIRE_FALSE(endpoint);
+    CHECK(endpoint.status().message().find(place + ", where clients") != std::string::npos);
+  }
+  SUBCASE("another user's") {
+    REQUIRE(mkdir(place.c_str(), 0700) == 0);
+    if (chown(place.c_str(), 12345, 12345) != 0) return;  // only root can try this
+    const auto endpoint = default_endpoint();
+    REQUIRE_FALSE(endpoint);
+    CHECK(endpoint.status().message().find("belongs to the user 12345") != std::string::npos);
+  }
+}
+
 TEST_CASE("a session folder that does not exist is not made") {
   const TempFolder folder;
   const Variable xdg("XDG_RUNTIME_DIR", folder / "missing");
@@ -191,6 +219,35 @@ TEST_CASE("a daemon that dies before it is ready is not reported as started") {
   });
   CHECK(outcome.status == 1);
   CHECK(outcome.said == "futured: the daemon ended before it was ready\n");
+}
+
+TEST_CASE("a pidfile belongs to one running process, and only that one removes it") {
+  const TempFolder folder;
+  const std::string pidfile = folder / "pid";
+  write_file(pidfile, "4711\n");  // of a process that was killed
+  auto first = Background::enter({false, pidfile, ""});
+  REQUIRE(first);
+  REQUIRE((*first)->ready().ok());
+  CHECK(read_file(pidfile) == std::to_string(getpid()) + "\n");
+  {
+    auto second = Background::enter({false, pidfile, ""});
+    REQUIRE(second);
+    const Status refused = (*second)->ready();
+    CHECK(refused.code() == Code::refused);
+    CHECK(refused.message().find("pid " + std::to_string(getpid())) != std::string::npos);
+  }
+  CHECK(read_file(pidfile) == std::to_string(getpid()) + "\n");
+  std::filesystem::remove(pidfile);
+  write_file(pidfile, "1\n");  // somebody took the name
+  first->reset();
+  CHECK(read_file(pidfile) == "1\n");
+  write_file(pidfile, "a letter\n");
+  auto third = Background::enter({false, pidfile, ""});
+  CHECK((*third)->ready().code() == Code::refused);
+  CHECK(read_file(pidfile) == "a letter\n");
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++files;
+  CHECK(files == 1);
 }
 
 TEST_CASE("a pidfile that cannot be written is a failure") {
