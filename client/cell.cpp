@@ -398,7 +398,7 @@ void set_error(Cell& cell, std::exception_ptr error) {
   if (!cell.fail(std::move(error), wakes)) throw InvalidStateError("the future is done: " + describe(&cell));
 }
 
-void log_exception(const char* where, std::exception_ptr error) noexcept {
+void log_exception(const char* where, const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
   } catch (const std::exception& e) {

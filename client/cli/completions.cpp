@@ -23,6 +23,16 @@ std::vector<std::pair<std::string, std::string>> first_words() {
   return out;
 }
 
+/// The last of the verbs with this first word; there is one.
+const Verb& last_verb(std::string_view first) {
+  const auto all = verbs();
+  const Verb* last = &*all.begin();
+  for (const Verb& v : all) {
+    if (v.name.substr(0, v.name.find(' ')) == first) last = &v;
+  }
+  return *last;
+}
+
 template <class F>
 void each_option(const Verb& verb, F f) {
   for (const Option& option : global_options()) f(option);
@@ -160,19 +170,16 @@ std::string zsh() {
       "    words)\n"
       "      case $line[1] in\n";
   for (const auto& [first, summary] : first_words()) {
-    const Verb* verb = nullptr;
-    for (const Verb& v : verbs()) {
-      if (v.name.substr(0, v.name.find(' ')) == first) verb = &v;
-    }
+    const Verb& verb = last_verb(first);
     out += "        " + first + ")\n          _arguments ";
-    each_option(*verb, [&](const Option& option) { out += "\\\n            " + describe(option); });
+    each_option(verb, [&](const Option& option) { out += "\\\n            " + describe(option); });
     const auto seconds = second_words(first);
-    std::string words = words_of(verb->completes);
+    std::string words = words_of(verb.completes);
     for (const auto& second : seconds) words += (words.empty() ? "" : " ") + second;
-    if (verb->completes == "command") {
+    if (verb.completes == "command") {
       out += "\\\n            '*::command:_normal'";
-    } else if (const std::string source = source_of(verb->completes); !source.empty()) {
-      out += "\\\n            '1:" + std::string(verb->completes) + ":(${(f)\"$(" + source + ")\"})' '*:input:_files'";
+    } else if (const std::string source = source_of(verb.completes); !source.empty()) {
+      out += "\\\n            '1:" + std::string(verb.completes) + ":(${(f)\"$(" + source + ")\"})' '*:input:_files'";
     } else if (!words.empty()) {
       out += "\\\n            '*:word:(" + words + ")'";
     }
@@ -199,18 +206,15 @@ std::string fish() {
   for (const Option& option : global_options()) option_line("", option);
   for (const auto& [first, summary] : first_words()) {
     const std::string condition = " -n '__fish_seen_subcommand_from " + first + "'";
-    const Verb* verb = nullptr;
-    for (const Verb& v : verbs()) {
-      if (v.name.substr(0, v.name.find(' ')) == first) verb = &v;
-    }
-    for (const auto& table : verb->options) {
+    const Verb& verb = last_verb(first);
+    for (const auto& table : verb.options) {
       for (const Option& option : table) option_line(condition, option);
     }
-    std::string words = words_of(verb->completes);
+    std::string words = words_of(verb.completes);
     for (const auto& second : second_words(first)) words += (words.empty() ? "" : " ") + second;
-    if (const std::string source = source_of(verb->completes); !source.empty()) {
+    if (const std::string source = source_of(verb.completes); !source.empty()) {
       out += "complete -c fut" + condition + " -a '(" + source + ")'\n";
-    } else if (verb->completes == "command") {
+    } else if (verb.completes == "command") {
       out += "complete -c fut" + condition + " -a '(__fish_complete_subcommand)'\n";
     } else if (!words.empty()) {
       out += "complete -c fut" + condition + " -a " + quoted(words) + "\n";

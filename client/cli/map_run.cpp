@@ -111,7 +111,12 @@ void MapRun::wait_for_word(Progress::Time until) {
 
 void MapRun::submit_some() {
   for (int i = 0; i < kSubmitsInARow && may_submit(); ++i) {
-    std::optional<std::string> line = held_ ? std::exchange(held_, std::nullopt) : reader_->next();
+    std::optional<std::string> line;
+    if (held_) {
+      line.swap(held_);
+    } else {
+      line = reader_->next();
+    }
     if (!line || !submit_line(std::move(*line))) return;
   }
 }
@@ -156,7 +161,7 @@ bool MapRun::submit_line(std::string line) {
   return true;
 }
 
-void MapRun::take_done(std::vector<std::uint64_t> done) {
+void MapRun::take_done(const std::vector<std::uint64_t>& done) {
   for (const std::uint64_t index : done) {
     Item& item = items_.at(index);
     item.done = true;

@@ -61,7 +61,7 @@ class MapRun {
   bool may_submit() const;
   void submit_some();
   bool submit_line(std::string line);
-  void take_done(std::vector<std::uint64_t> done);
+  void take_done(const std::vector<std::uint64_t>& done);
   void emit(std::uint64_t index, Item& item);
   void emit_in_order();
   void stop();

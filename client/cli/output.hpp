@@ -32,9 +32,10 @@ class Table {
     bool shrinks = false;  ///< may be cut to fit
   };
   struct Cell {
-    Cell(std::string t, Colour c = Colour::none)
-        : text(std::move(t)), colour(c) {}  // NOLINT(google-explicit-constructor)
-    Cell(const char* t) : text(t) {}        // NOLINT(google-explicit-constructor)
+    // NOLINTBEGIN(google-explicit-constructor): a row is written as a list of texts
+    Cell(std::string t, Colour c = Colour::none) : text(std::move(t)), colour(c) {}
+    Cell(const char* t) : text(t) {}
+    // NOLINTEND(google-explicit-constructor)
     std::string text;
     Colour colour = Colour::none;
   };

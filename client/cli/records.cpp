@@ -1,5 +1,7 @@
 #include "client/cli/records.hpp"
 
+#include <cmath>
+
 #include "client/cli/duration.hpp"
 #include "client/cli/terminal.hpp"
 #include "proto/ids.hpp"
@@ -64,13 +66,11 @@ Json json_of(const v1::Error& error) {
       .add("retryable", !error.permanent());
 }
 
-Json json_of(const v1::TaskRecord& task, std::optional<Json> result) {
-  if (!result && !task.has_result() && task.result_bytes() == 0 && task.state() != v1::STATE_SUCCEEDED)
-    result.emplace();
+Json json_of(const v1::TaskRecord& task, Json result) {
   Json attempts = Json::array();
   for (const auto& attempt : task.attempts()) attempts.push(json_of_attempt(attempt));
-  Json out = Json::object();
-  out.add("id", task.id().empty() ? Json() : Json(to_hex(task.id())))
+  return Json::object()
+      .add("id", task.id().empty() ? Json() : Json(to_hex(task.id())))
       .add("number", task.number())
       .add("task", task.type())
       .add("state", state_word(task.state()))
@@ -83,14 +83,13 @@ Json json_of(const v1::TaskRecord& task, std::optional<Json> result) {
       .add("submitted", json_of_time(task.submitted_unix_ns()))
       .add("started", json_of_time(task.started_unix_ns()))
       .add("ended", json_of_time(task.ended_unix_ns()))
-      .add("error", task.has_error() ? json_of(task.error()) : Json());
-  if (result) out.add("result", std::move(*result));
-  out.add("retry_of", task.retry_of() == 0 ? Json() : Json(task.retry_of()))
+      .add("error", task.has_error() ? json_of(task.error()) : Json())
+      .add("result", std::move(result))
+      .add("retry_of", task.retry_of() == 0 ? Json() : Json(task.retry_of()))
       .add("existing", task.existing())
       .add("attempt_count", task.attempt_count())
       .add("input_bytes", task.input_bytes())
       .add("result_bytes", task.result_bytes());
-  return out;
 }
 
 Json json_of(const v1::WorkerRecord& worker) {
@@ -139,7 +138,7 @@ Json json_of(const v1::DaemonStatus& status) {
   return Json::object()
       .add("version", json_of_bytes(status.version()))
       .add("pid", status.pid())
-      .add("uptime", static_cast<double>(status.uptime_ns() / 1'000'000) / 1000)
+      .add("uptime", std::round(static_cast<double>(status.uptime_ns()) / 1e6) / 1e3)
       .add("epoch", status.epoch())
       .add("store", json_of_bytes(status.store()))
       .add("tasks", Json::object()

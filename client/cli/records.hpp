@@ -1,7 +1,6 @@
 // What the daemon says, as JSON (the keys are a contract) and as words. Pure; any thread.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "client/cli/output.hpp"
@@ -16,9 +15,8 @@ std::string kind_word(v1::ErrorKind kind);
 Colour state_colour(v1::State state);
 
 schema::Json json_of(const v1::Error& error);
-/// `result` stands in the record under its name: null if there is none. Without it, the record of a task that may have
-/// a result has no such member.
-schema::Json json_of(const v1::TaskRecord& task, std::optional<schema::Json> result = std::nullopt);
+/// `result` stands in the record under its name.
+schema::Json json_of(const v1::TaskRecord& task, schema::Json result = {});
 schema::Json json_of(const v1::WorkerRecord& worker);
 schema::Json json_of(const v1::PoolRecord& pool);
 schema::Json json_of(const v1::DaemonStatus& status);

@@ -11,16 +11,16 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kResultShown = 1 << 20;  ///< larger ones are for `fut result`
 
-/// Nothing: there is one, but not at hand.
-std::optional<schema::Json> result_of(Context& context, TaskInfos& infos, const v1::TaskRecord& task) {
-  if (!has_ended(task) || (!task.has_result() && task.result_bytes() == 0)) return schema::Json();
-  if (task.result_bytes() > kResultShown) return std::nullopt;
+/// Null: there is none, or it is not at hand.
+schema::Json result_of(Context& context, TaskInfos& infos, const v1::TaskRecord& task) {
+  if (!has_ended(task) || (!task.has_result() && task.result_bytes() == 0)) return {};
+  if (task.result_bytes() > kResultShown) return {};
   try {
     const auto attached = expect(context.daemon.control().attach(task.number(), 10s));
     const Outcome outcome = outcome_of(attached.future);
     return outcome.result(infos.of(task.type()));
   } catch (const Error&) {  // forgotten meanwhile
-    return std::nullopt;
+    return {};
   }
 }
 
@@ -96,7 +96,7 @@ int show_verb(Context& context) {
       context.out.print(json_of(tasks[i], result));
     } else {
       if (i > 0) context.out.write("\n");
-      print(context, tasks[i], result.value_or(schema::Json()));
+      print(context, tasks[i], result);
     }
   }
   return static_cast<int>(worst);

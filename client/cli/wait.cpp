@@ -26,7 +26,7 @@ struct Ended {
 };
 
 /// `result`: if it is at hand.
-void print(Context& context, const v1::TaskRecord& task, std::optional<schema::Json> result) {
+void print(Context& context, const v1::TaskRecord& task, schema::Json result) {
   if (context.out.json()) {
     context.out.print(json_of(task, std::move(result)));
   } else if (!context.out.quiet()) {
@@ -92,7 +92,7 @@ int wait_verb(Context& context) {
     v1::TaskRecord& task = tasks[ended->which.front()];
     ended->which.pop_front();
     lock.unlock();
-    std::optional<schema::Json> result;
+    schema::Json result;
     if (!has_ended(task)) {
       for (std::size_t i = 0; i < attached.size(); ++i) {
         if (attached[i].number != task.number()) continue;

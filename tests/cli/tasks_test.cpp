@@ -126,8 +126,8 @@ TEST_CASE("the record of a task says nothing that is not known") {
   REQUIRE(waited.at(0).find("result") != nullptr);
   CHECK(text_of(*waited.at(0).find("result"), "stdout") == "hi\n");
   // It has ended: its result is not asked for again.
-  CHECK(Desk::shared().fut({"wait", "-j", slow}).json_lines().at(0).find("result") == nullptr);
-  CHECK(Desk::shared().fut({"list", "-j", slow}).json().items()->at(0).find("result") == nullptr);
+  CHECK(Desk::shared().fut({"wait", "-j", slow}).json_lines().at(0).find("result")->is_null());
+  CHECK(Desk::shared().fut({"list", "-j", slow}).json().items()->at(0).find("result")->is_null());
   const auto shown = Desk::shared().fut({"show", "-j", slow}).json();
   REQUIRE(shown.find("result") != nullptr);
   CHECK(text_of(*shown.find("result"), "stdout") == "hi\n");

@@ -112,7 +112,7 @@ bool set_running_or_notify_cancel(Cell& cell);
 void set_value(Cell& cell, std::unique_ptr<Value> value);
 void set_error(Cell& cell, std::exception_ptr error);
 /// Prints a callback's or an initializer's exception to standard error.
-void log_exception(const char* where, std::exception_ptr error) noexcept;
+void log_exception(const char* where, const std::exception_ptr& error) noexcept;
 
 /// Hands out cells in the order in which they finish. One consumer thread at a time.
 class Completions {
