@@ -104,8 +104,13 @@ Time ThreadLane::next_check(Time now) const {
     const CallId current = t->current.load(std::memory_order_relaxed);
     if (current != t->last_seen || (current == 0 && t->taken.load(std::memory_order_relaxed))) return now + kLook;
   }
+  // What a thread took while the others were looked at is in no queue any more: with the lock nothing can move.
   const std::lock_guard lock(mutex_);
-  const bool on_its_way = !queue_.empty() && std::ranges::any_of(threads_, [](const auto& t) { return !t->taken; });
+  const bool on_its_way = std::ranges::any_of(threads_, [this](const auto& t) {
+    if (!t->taken.load(std::memory_order_relaxed)) return !queue_.empty();
+    const CallId current = t->current.load(std::memory_order_relaxed);
+    return current == 0 || current != t->last_seen;
+  });
   return on_its_way ? now + kLook : kNever;
 }
 
