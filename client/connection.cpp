@@ -12,9 +12,6 @@
 
 namespace futured::detail {
 
-using client::kAttachBit;
-using client::kNever;
-
 namespace {
 
 std::string random_bytes(std::size_t n) {
@@ -412,7 +409,7 @@ void Connection::cancel_quietly(std::vector<Handle> handles) {
 }
 
 Result<std::vector<v1::Cancelled::Verdict>> Connection::cancel_many(std::vector<Handle> handles, bool running_too,
-                                                                    std::int64_t grace_ns, std::string why,
+                                                                    std::int64_t grace_ns, const std::string& why,
                                                                     Deadline deadline) {
   if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
   std::vector<std::shared_ptr<CancelWait>> waits;
@@ -577,7 +574,7 @@ void Connection::close(std::chrono::nanoseconds flush) {
   callbacks_.finish(std::chrono::seconds(1));
 }
 
-void Connection::fail_pending(std::exception_ptr error) {
+void Connection::fail_pending(const std::exception_ptr& error) {
   std::vector<Cell*> cells;
   {
     const Lock lock(state_);

@@ -86,7 +86,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Result<std::vector<AttachResult>> attach_many(const std::vector<v1::TaskRef>& tasks, Deadline deadline,
                                                 const AttachOutput& output);
   Result<std::vector<v1::Cancelled::Verdict>> cancel_many(std::vector<Handle> handles, bool running_too,
-                                                          std::int64_t grace_ns, std::string why, Deadline deadline);
+                                                          std::int64_t grace_ns, const std::string& why,
+                                                          Deadline deadline);
   Result<TaskNumber> number(const RemoteHome& home, const Cell& cell, Deadline deadline);
   std::string warning(Handle handle) const;
   v1::Welcome welcome() const;
@@ -144,7 +145,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
                                           std::vector<OutputCallback> outputs, std::shared_ptr<AttachWait> wait);
   /// The cell of a handle that the session has just resolved; from now on the connection does not know it.
   Cell* take_cell(Handle handle);
-  void fail_pending(std::exception_ptr error);
+  void fail_pending(const std::exception_ptr& error);
 
   // connection_drive.cpp
   void pump();
@@ -160,7 +161,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void carry_out(const client::Order& order);
   bool receive_some();
   /// `nobody`: there is no point in trying again at once.
-  void link_lost(std::string why, bool nobody = false);
+  void link_lost(const std::string& why, bool nobody = false);
   void handle(wire::Frames& frames);
   void protocol_error(const Status& what);
   void on_welcome(const wire::Envelope& e);

@@ -7,7 +7,6 @@
 namespace futured::detail {
 
 using client::kAttachBit;
-using client::kNever;
 using client::Time;
 using Phase = client::Session::Phase;
 
@@ -82,7 +81,7 @@ void Connection::carry_out(const client::Order& order) {
   }
 }
 
-void Connection::link_lost(std::string why, bool nobody) {
+void Connection::link_lost(const std::string& why, bool nobody) {
   link_.reset();
   wake_io();  // its descriptors are gone; if the session has ended it resolves what is left
   const Lock lock(state_);
@@ -233,7 +232,7 @@ void Connection::on_refused(const wire::Envelope& e) {
 Status Connection::take_accepted(v1::Accepted& m) {
   if (session_.phase() != Phase::up) return {};  // unchecked it must not be believed
   const Seq known = session_.first_unaccepted();
-  const Status status =
+  Status status =
       session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(), now_ns());
   if (!status.ok()) return status;
   // Of what is accepted again the numbers are known.
@@ -305,7 +304,7 @@ void Connection::on_outcomes(const wire::Envelope& e) {
       const auto sink = outputs_.empty() ? outputs_.end() : outputs_.find(h);
       if (sink != outputs_.end()) {
         // All its output comes first, on the callback thread: so must the news that it is done.
-        after_output.push_back({{take_cell(h), i}, std::move(sink->second)});
+        after_output.emplace_back(ToResolve{take_cell(h), i}, std::move(sink->second));
         outputs_.erase(sink);
       } else {
         to_resolve_.push_back({take_cell(h), i});

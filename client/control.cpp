@@ -21,7 +21,7 @@ std::string Control::endpoint() const { return connection_.endpoint(); }
 void Control::watch(std::function<void(bool connected)> watcher) { connection_.watch(std::move(watcher)); }
 
 Result<std::vector<Control::Attached>> Control::attach(const std::vector<v1::TaskRef>& tasks, Nanos timeout,
-                                                       Output output) {
+                                                       const Output& output) {
   auto attached = connection_.attach_many(tasks, detail::deadline_after(timeout), output);
   if (!attached.ok()) return attached.status();
   std::vector<Attached> out;

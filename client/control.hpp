@@ -47,7 +47,8 @@ class Control {
   /// One entry per task asked for; not_found or forgotten tasks have a future that fails so and number 0 or as asked.
   /// `output` is called with the live output of all of them, from where it stands now.
   using Output = std::function<void(std::size_t index, int stream, std::string_view bytes)>;
-  Result<std::vector<Attached>> attach(const std::vector<v1::TaskRef>& tasks, Nanos timeout, Output output = nullptr);
+  Result<std::vector<Attached>> attach(const std::vector<v1::TaskRef>& tasks, Nanos timeout,
+                                       const Output& output = nullptr);
   Result<Attached> attach(TaskNumber number, Nanos timeout, OutputCallback output = nullptr);
   Result<Attached> attach(const TaskId& id, Nanos timeout, OutputCallback output = nullptr);
 

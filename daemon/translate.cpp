@@ -13,8 +13,9 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): this file i
 constexpr std::size_t kMaxText = 4096;  // names, labels, messages
 constexpr std::size_t kMaxSpecs = wire::kMaxBatchTasks;
 constexpr std::size_t kMaxBatchTokens = wire::kMaxBatchTasks * kTokenBytes;
-constexpr std::size_t kMaxPairs = 64;    // labels or headers of a task
-constexpr std::size_t kRunTasks = 1024;  // of one RUN or OUTCOMES
+constexpr std::size_t kMaxPairs = 64;        // labels or headers of a task
+constexpr std::size_t kMaxSpec = 64 * 1024;  // all of it
+constexpr std::size_t kRunTasks = 1024;      // of one RUN or OUTCOMES
 constexpr std::size_t kRunBytes = 1 << 20;
 
 Status tokens_of(const std::string& raw, std::vector<AttemptToken>& out) {
@@ -28,7 +29,7 @@ Failure failure_of(const v1::Error& e) {
   const int kind = e.kind();
   f.kind = kind >= v1::ERROR_KIND_ERROR && kind <= v1::ERROR_KIND_TOO_LARGE ? static_cast<ErrorKind>(kind)
                                                                             : ErrorKind::error;
-  f.message = e.message().substr(0, 64 * 1024);
+  f.message = e.message().substr(0, kMaxText);
   f.status = e.status();
   f.signal = e.signal();
   f.permanent = e.permanent();
@@ -67,7 +68,9 @@ Status spec_of_wire(const v1::Spec& from, Spec& to) {
   to.group = from.group();
   to.content_type = from.content_type();
   if (Status s = pairs(from.labels(), "labels", to.labels); !s.ok()) return s;
-  return pairs(from.headers(), "headers", to.headers);
+  if (Status s = pairs(from.headers(), "headers", to.headers); !s.ok()) return s;
+  if (size_of(to) > kMaxSpec) return {Code::invalid, "the labels and headers of a task have more than 64 KiB"};
+  return {};
 }
 
 }  // namespace

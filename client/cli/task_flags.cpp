@@ -84,7 +84,7 @@ constexpr std::array kFlags{
     Flag{{"label", 'l', "K=V", "a label, to select by", true}, add_label},
     Flag{{"group", 'g', "GROUP", "the group it belongs to, to select by"}, set_group},
     Flag{{"retries", 0, "N", "tries again after a failure, at most N times (default 0)"}, set_retries},
-    Flag{{"crashes", 0, "N|never", "how many crashes of its worker it survives (default 3)"}, set_crashes},
+    Flag{{"crashes", 0, "N|never", "the crash of its worker that ends it (default 3; never: the first)"}, set_crashes},
     Flag{{"keep", 0, "TIME", "how long the result is kept after the end (default 24h)"}, set_keep},
     Flag{{"on-disconnect", 0, "keep|cancel",
           "what becomes of it when fut is gone (submit: keep; else: cancel after 10s)", false, "keep cancel"},

@@ -26,9 +26,9 @@ struct Ended {
 };
 
 /// `result`: if it is at hand.
-void print(Context& context, const v1::TaskRecord& task, schema::Json result) {
+void print(Context& context, const v1::TaskRecord& task, const schema::Json& result) {
   if (context.out.json()) {
-    context.out.print(json_of(task, std::move(result)));
+    context.out.print(json_of(task, result));
   } else if (!context.out.quiet()) {
     std::string line = std::to_string(task.number()) + " " + task.type() + " " +
                        context.out.paint(state_colour(task.state()), state_word(task.state()));

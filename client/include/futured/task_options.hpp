@@ -68,7 +68,8 @@ class TaskOptions {
   TaskOptions& retries(std::uint32_t n) { return set(&S::retries, n); }
   /// Wait before another attempt: first this long, doubling up to `max` (0: no bound of its own).
   TaskOptions& backoff(std::chrono::nanoseconds first, std::chrono::nanoseconds max = {});
-  /// How many crashes of its worker a task survives; 0: the daemon's default (3); below 0: it never runs again.
+  /// Which crash of its worker ends a task, 1..255: 1 is the first; 0: the daemon's default, the third; below 0: the
+  /// first.
   TaskOptions& crashes(int n) { return set(&S::crashes, n); }
   TaskOptions& delay(std::chrono::nanoseconds d) { return set_time(&S::delay_ns, d); }
   TaskOptions& at(std::chrono::system_clock::time_point t);
