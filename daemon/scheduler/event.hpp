@@ -172,9 +172,9 @@ struct Abandon {};
 
 }  // namespace event
 
-using Event = std::variant<event::PoolDefined, event::PoolScaled, event::ClientHello, event::ClientGone, event::Submit, event::Delivered,
-                           event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit, event::Running,
-                           event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected, event::WorkerLost,
-                           event::WorkerDraining, event::CancelTask, event::Drain, event::Abandon>;
+using Event = std::variant<event::PoolDefined, event::PoolScaled, event::ClientHello, event::ClientGone, event::Submit,
+                           event::Delivered, event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit,
+                           event::Running, event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected,
+                           event::WorkerLost, event::WorkerDraining, event::CancelTask, event::Drain, event::Abandon>;
 
 }  // namespace futured::scheduler

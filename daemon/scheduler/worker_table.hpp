@@ -52,8 +52,8 @@ struct Pool {
   std::vector<WorkerIndex> workers;  ///< connected or expected back, in order of arrival
   std::vector<ClassId> classes;
   std::uint32_t processes = 0;  ///< wanted; 0 also where workers are started by hand
-  bool ready = false;  ///< something changed that may allow a dispatch
-  bool freed = false;  ///< a worker has less to do than before: it may take from a neighbour
+  bool ready = false;           ///< something changed that may allow a dispatch
+  bool freed = false;           ///< a worker has less to do than before: it may take from a neighbour
 };
 
 struct Class {

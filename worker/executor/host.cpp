@@ -12,7 +12,7 @@ namespace futured::worker {
 namespace {
 
 constexpr std::uint64_t kMostMessage = 4096;  // of a failure
-constexpr std::uint64_t kMostText = 1024;          // of progress
+constexpr std::uint64_t kMostText = 1024;     // of progress
 
 std::string_view view(futured_bytes b, std::uint64_t most = UINT64_MAX) {
   return b.data == nullptr ? std::string_view()
