@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 #include <ctime>
 #include <random>
 
@@ -45,6 +46,14 @@ scheduler::Limits limits_of(const DaemonConfig& config) {
   return limits;
 }
 
+/// Without a store there is no counter of starts: chance tells the tokens of one daemon from those of the next, which
+/// may start within the same second and number its tasks alike.
+std::uint32_t epoch_of(const std::string& instance) {
+  std::uint32_t epoch = 0;
+  std::memcpy(&epoch, instance.data(), sizeof epoch);
+  return std::max(epoch, 1U);
+}
+
 }  // namespace
 
 std::int64_t monotonic_now() { return clock_ns(CLOCK_MONOTONIC); }
@@ -55,8 +64,7 @@ Server::Server(DaemonConfig config, Parts parts)
       instance_(random_instance()),
       started_at_(monotonic_now()),
       unix_offset_ns_(clock_ns(CLOCK_REALTIME) - started_at_),
-      // Without a store the clock stands in for the counter that grows with every start.
-      core_(limits_of(config_), static_cast<std::uint32_t>(clock_ns(CLOCK_REALTIME) / 1'000'000'000)),
+      core_(limits_of(config_), epoch_of(instance_)),
       encoder_(
           core_,
           [this](WorkerId w, v1::Kind kind, const google::protobuf::MessageLite& m, wire::Frames frames) {

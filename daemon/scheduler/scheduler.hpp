@@ -48,7 +48,7 @@ struct Counts {
 
 class Scheduler {
  public:
-  /// `epoch` grows with every start of the daemon.
+  /// `epoch` is another one at every start of the daemon.
   Scheduler(Limits limits, std::uint32_t epoch) : limits_(limits), epoch_(epoch) {}
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;

@@ -66,7 +66,8 @@ inline bool wait_for_workers(const Executor& ex, std::size_t n) {
 /// True while a process of this id exists and is not a zombie.
 inline bool process_alive(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(in)), {});
+  std::string text;
+  std::getline(in, text, '\0');  // empty if it has gone, also if it goes right now
   const std::size_t at = text.rfind(')');
   return at != std::string::npos && text.size() > at + 2 && text[at + 2] != 'Z';
 }

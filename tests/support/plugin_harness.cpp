@@ -296,6 +296,15 @@ void Running::wait_refused() const {
   }
 }
 
+bool Running::wait_refused_or_ended() const {
+  const auto record = find(id_);
+  std::unique_lock lock(record->mutex);
+  if (!record->changed.wait_for(lock, std::chrono::seconds(60), [&] { return record->refused || record->ended; })) {
+    give_up("the plugin neither ended nor emitted anything that was refused");
+  }
+  return !record->ended;
+}
+
 double Running::progress() const {
   const auto record = find(id_);
   const std::lock_guard lock(record->mutex);

@@ -55,6 +55,8 @@ class Running {
   std::string output(std::uint32_t stream) const;
   /// Waits until the plugin was told FUTURED_AGAIN and not granted room since.
   void wait_refused() const;
+  /// False: it has ended.
+  bool wait_refused_or_ended() const;
   double progress() const;
 
  private:
