@@ -114,9 +114,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     if (!c.held && owed > s.limits_.owed_bytes) wrong(name, ": it owes too much and is not held");
     for (const auto& [handle, number] : c.attached) {
       const auto list = s.attachments_.find(number);
-      if (list == s.attachments_.end() || std::none_of(list->second.begin(), list->second.end(), [&](const auto& a) {
-            return a.session == id && a.handle == handle;
-          })) {
+      const auto own = [id, by = handle](const Scheduler::Attachment& a) { return a.session == id && a.handle == by; };
+      if (list == s.attachments_.end() || std::none_of(list->second.begin(), list->second.end(), own)) {
         wrong(name, ": it follows task ", number, ", which does not know");
       }
     }
