@@ -1,19 +1,12 @@
 #include "worker/abandon.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <future>
 #include <thread>
 
+#include "proto/process_session.hpp"
 #include "worker/log.hpp"
 
 namespace futured::worker {
@@ -21,45 +14,6 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);
 constexpr int kSweeps = 100;  // a process dies within a scheduler tick; what forks meanwhile is found by the next one
-
-bool lives_in_session(pid_t pid, pid_t session) {
-  std::array<char, 64> path{};
-  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
-  const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  std::array<char, 512> text{};
-  const ssize_t n = ::read(fd, text.data(), text.size() - 1);
-  ::close(fd);
-  // The second field is the program's name in parentheses and may contain anything.
-  const char* rest = n > 0 ? std::strrchr(text.data(), ')') : nullptr;
-  char state = '?';
-  int parent = 0;
-  int group = 0;
-  int of = 0;
-  return rest != nullptr && std::sscanf(rest, ") %c %d %d %d", &state, &parent, &group, &of) == 4 && of == session &&
-         state != 'Z' && state != 'X';
-}
-
-// How many there were alive.
-int kill_session(pid_t leader) {
-  DIR* processes = ::opendir("/proc");
-  if (processes == nullptr) return 0;
-  int alive = 0;
-  while (const dirent* entry = ::readdir(processes)) {
-    const pid_t pid = std::atoi(entry->d_name);
-    if (pid <= 0 || pid == leader || !lives_in_session(pid, leader)) continue;
-    // The number may by now belong to another process: look again with the process held.
-    const int held = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (held < 0) continue;
-    if (lives_in_session(pid, leader)) {
-      ::syscall(SYS_pidfd_send_signal, held, SIGKILL, nullptr, 0);
-      ++alive;
-    }
-    ::close(held);
-  }
-  ::closedir(processes);
-  return alive;
-}
 
 }  // namespace
 

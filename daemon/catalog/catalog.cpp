@@ -18,6 +18,7 @@
 #include "daemon/supervisor/child.hpp"
 #include "futured/v1/worker.pb.h"
 #include "proto/nearest.hpp"
+#include "proto/process_session.hpp"
 
 namespace futured::daemon {
 namespace {

@@ -1,6 +1,5 @@
 #include "daemon/supervisor/child.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -9,10 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -28,32 +24,6 @@ int open_pidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid,
 int send_signal(int pidfd, int signal) {
   return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
 }
-
-struct Stat {
-  char state = '?';
-  pid_t session = -1;
-};
-
-bool read_stat(pid_t pid, Stat& out) {
-  std::array<char, 64> path{};
-  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
-  const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  std::array<char, 512> text{};
-  const ssize_t n = ::read(fd, text.data(), text.size() - 1);
-  ::close(fd);
-  if (n <= 0) return false;
-  // The second field is the program's name in parentheses and may contain anything.
-  const char* rest = std::strrchr(text.data(), ')');
-  int parent = 0;
-  int group = 0;
-  int session = 0;
-  if (rest == nullptr || std::sscanf(rest, ") %c %d %d %d", &out.state, &parent, &group, &session) != 4) return false;
-  out.session = session;
-  return true;
-}
-
-bool is_dead(const Stat& s) { return s.state == 'Z' || s.state == 'X'; }
 
 }  // namespace
 
@@ -111,41 +81,6 @@ bool child_ended(const Child& child, bool reap, Ended& how) {
 }
 
 void signal_child(const Child& child, int signal) { send_signal(child.pidfd, signal); }
-
-int kill_session(pid_t leader) { return kill_sessions({leader})[0]; }
-
-std::vector<int> kill_sessions(const std::vector<pid_t>& leaders) {
-  std::vector<int> alive(leaders.size(), 0);
-  DIR* processes = opendir("/proc");
-  if (processes == nullptr) {
-    for (const pid_t leader : leaders) kill(-leader, SIGKILL);  // at least its process group
-    return alive;
-  }
-  while (const dirent* entry = readdir(processes)) {
-    if (std::isdigit(static_cast<unsigned char>(entry->d_name[0])) == 0) continue;
-    const pid_t pid = std::atoi(entry->d_name);
-    Stat stat;
-    if (!read_stat(pid, stat)) continue;
-    const auto found = std::find(leaders.begin(), leaders.end(), stat.session);
-    if (found == leaders.end() || pid == *found) continue;
-    if (is_dead(stat)) {
-      // Ours if this process adopts orphans; fails harmlessly otherwise.
-      siginfo_t info{};
-      waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
-      continue;
-    }
-    // The number may by now belong to another process: look again with the process held.
-    const int held = open_pidfd(pid);
-    if (held < 0) continue;
-    if (read_stat(pid, stat) && stat.session == *found && !is_dead(stat)) {
-      send_signal(held, SIGKILL);
-      ++alive[static_cast<std::size_t>(found - leaders.begin())];
-    }
-    ::close(held);
-  }
-  closedir(processes);
-  return alive;
-}
 
 std::string describe(const Ended& how) {
   if (how.signal == 0) return "status " + std::to_string(how.status);

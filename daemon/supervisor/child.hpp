@@ -31,12 +31,6 @@ bool child_ended(const Child& child, bool reap, Ended& how);
 
 void signal_child(const Child& child, int signal);
 
-/// SIGKILL to every process of the session that `leader` led. Returns how many there were still alive; their end takes
-/// a moment, so repeat until 0. While the leader is not reaped, nothing else can have its number.
-int kill_session(pid_t leader);
-/// The same for several at once, with one look at the processes of this host: how many there were of each, in order.
-std::vector<int> kill_sessions(const std::vector<pid_t>& leaders);
-
 /// "signal 11 (Segmentation fault)" or "status 3"
 std::string describe(const Ended& how);
 

@@ -15,6 +15,7 @@
 
 #include "daemon/log.hpp"
 #include "daemon/supervisor/child.hpp"
+#include "proto/process_session.hpp"
 #include "proto/slots_file.hpp"
 
 namespace futured::daemon {

@@ -10,6 +10,7 @@
 
 #include "daemon/log.hpp"
 #include "daemon/supervisor/child.hpp"
+#include "proto/process_session.hpp"
 #include "tests/daemon_edges/support.hpp"
 
 using namespace futured;
