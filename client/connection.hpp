@@ -153,7 +153,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void run_io();
   void wake_io();
   void wake_reader();
-  bool service(bool io_thread);  // under io_; true: call again at once
+  /// Under io_. `look`: something may have arrived. True: call again at once.
+  bool service(bool io_thread, bool look);
   void say_goodbye();
 
   // connection_io.cpp

@@ -34,7 +34,7 @@ void Connection::pump() {
     {
       const std::unique_lock io(io_, std::try_to_lock);
       if (!io.owns_lock()) return;
-      if (service(false)) wake_io();
+      if (service(false, false)) wake_io();
     }
     const Lock lock(state_);
     if (session_.next_deadline() < io_until_.load(std::memory_order_relaxed)) wake_io();
@@ -83,7 +83,7 @@ void Connection::run_io() {
     stands_down_.store(stand_down, std::memory_order_seq_cst);
     {
       const std::lock_guard io(io_);
-      again = service(true);
+      again = service(true, true);
       if (link_ != nullptr) {
         fds.push_back({link_->state_fd(), POLLIN, 0});
         if (!stand_down) fds.push_back({link_->data_fd(), POLLIN, 0});
@@ -133,12 +133,13 @@ void Connection::drive(Waiter& waiter, Deadline deadline) {
   driven_.store(true, std::memory_order_seq_cst);
   waiter.sleep_on(drive_fd_);
   bool again = false;
+  bool arrived = false;
   while (!waiter.has_ready()) {
     pollfd fds[2] = {{drive_fd_, POLLIN, 0}, {-1, POLLIN, 0}};
     {
       const std::lock_guard io(io_);
       if (left_) break;
-      again = service(false);
+      again = service(false, arrived);
       if (link_ != nullptr) fds[1].fd = link_->data_fd();
     }
     {
@@ -155,6 +156,7 @@ void Connection::drive(Waiter& waiter, Deadline deadline) {
     }
     if (again || waiter.has_ready()) continue;
     ppoll(fds, 2, deadline == Deadline::max() ? nullptr : &ts, nullptr);
+    arrived = fds[1].revents != 0;
     if (fds[0].revents != 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const ssize_t got = read(drive_fd_, &count, sizeof count);
@@ -190,13 +192,14 @@ void Connection::say_goodbye() {
   link_.reset();
 }
 
-bool Connection::service(bool io_thread) {
+bool Connection::service(bool io_thread, bool look) {
   if (left_) return false;
   constexpr int kRounds = 16;
   for (int round = 0; round < kRounds; ++round) {
     bool did = false;
-    const bool arrived = arrived_.exchange(false, std::memory_order_seq_cst);
-    if (link_ != nullptr && (io_thread || arrived || link_->readable())) did = receive_some();
+    if (arrived_.exchange(false, std::memory_order_seq_cst)) look = true;
+    if (link_ != nullptr && (look || link_->readable())) did = receive_some();
+    look = io_thread;
     if (io_thread && link_ != nullptr && !did) {
       switch (link_->state()) {
         case client::Link::State::open:

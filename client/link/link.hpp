@@ -31,7 +31,7 @@ class Link {
   virtual bool send(wire::Frames message) = 0;
   /// Appends up to `max` messages to `into`. False when nothing is left to receive now.
   virtual bool receive(std::vector<wire::Frames>& into, std::size_t max) = 0;
-  /// After send() or receive(): true if receive() has something that data_fd() may not tell of any more.
+  /// True if receive() has something that data_fd() does not tell of any more, as send() and receive() may cause.
   virtual bool readable() = 0;
   /// What the connection is known to be. Call when state_fd() was readable.
   virtual State state() = 0;

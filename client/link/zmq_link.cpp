@@ -80,6 +80,7 @@ class ZmqLink final : public Link {
   }
 
   bool send(wire::Frames message) override {
+    unsure_ = true;
     for (std::size_t i = 0; i < message.size(); ++i) {
       const int flags = ZMQ_DONTWAIT | (i + 1 < message.size() ? ZMQ_SNDMORE : 0);
       if (!send_frame(std::move(message[i]), flags)) {
@@ -99,6 +100,7 @@ class ZmqLink final : public Link {
         zmq_msg_init(&m);
         if (zmq_msg_recv(&m, socket_, ZMQ_DONTWAIT) < 0) {
           zmq_msg_close(&m);
+          unsure_ = false;
           return false;  // frames of a message come together: there is none
         }
         more = zmq_msg_more(&m) != 0;
@@ -108,13 +110,16 @@ class ZmqLink final : public Link {
       }
       into.push_back(std::move(frames));
     }
+    unsure_ = true;
     return true;
   }
 
   bool readable() override {
+    if (!unsure_) return false;
     int events = 0;
     std::size_t size = sizeof events;
-    return zmq_getsockopt(socket_, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+    unsure_ = zmq_getsockopt(socket_, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+    return unsure_;
   }
 
   State state() override {
@@ -199,6 +204,7 @@ class ZmqLink final : public Link {
   void* monitor_ = nullptr;
   State state_ = State::open;
   bool connected_ = false;
+  bool unsure_ = true;  // there may be a message that the descriptor does not show; asking costs two system calls
 };
 
 }  // namespace

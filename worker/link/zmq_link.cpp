@@ -67,8 +67,11 @@ class ZmqLink final : public Link {
       monitor_->set(zmq::sockopt::linger, 0);
       monitor_->connect(name);
       socket_->connect(endpoint_);
+      socket_fd_ = socket_->get(zmq::sockopt::fd);
+      monitor_fd_ = monitor_->get(zmq::sockopt::fd);
       lost_ = false;
       writable_ = false;
+      look_ = look_at_monitor_ = true;
     } catch (const zmq::error_t& e) {
       close(0);
       return {Code::unavailable, "cannot connect to " + endpoint_ + ": " + e.what()};
@@ -88,27 +91,30 @@ class ZmqLink final : public Link {
 
   bool receive(std::vector<Frames>& into, std::size_t most) override {
     if (!socket_) return false;
-    look_at_monitor();
+    if (look_at_monitor_) look_at_monitor();
     if (!send_unsent()) lost_ = true;
     try {
-      while (most > 0 && receive_one(into)) --most;
+      for (; look_ && most > 0; --most) look_ = receive_one(into);
     } catch (const zmq::error_t&) {
       lost_ = true;
+      look_ = false;
     }
     // A lost connection may still have delivered: that comes first.
-    return !lost_ || most == 0;
+    return !lost_ || look_;
   }
 
   void wait(Wakeup& wakeup, Time timeout) override {
     pollfd fds[3] = {{wakeup.fd(), POLLIN, 0}, {-1, POLLIN, 0}, {-1, POLLIN, 0}};
     try {
       if (socket_) {
-        // The descriptor of a ZeroMQ socket is edge-triggered: what is there already must be asked for.
-        const int events = socket_->get(zmq::sockopt::events);
-        if (lost_ || (events & ZMQ_POLLIN) != 0 || (!writable_ && (events & ZMQ_POLLOUT) != 0)) timeout = 0;
-        fds[1].fd = socket_->get(zmq::sockopt::fd);
-        if ((monitor_->get(zmq::sockopt::events) & ZMQ_POLLIN) != 0) timeout = 0;
-        fds[2].fd = monitor_->get(zmq::sockopt::fd);
+        fds[1].fd = socket_fd_;
+        fds[2].fd = monitor_fd_;
+        if (look_ || !writable_) {
+          const int events = socket_->get(zmq::sockopt::events);
+          look_ = (events & ZMQ_POLLIN) != 0;
+          if (!writable_ && (events & ZMQ_POLLOUT) != 0) timeout = 0;
+        }
+        if (lost_ || look_ || look_at_monitor_) timeout = 0;
       }
     } catch (const zmq::error_t&) {
       lost_ = true;
@@ -116,7 +122,10 @@ class ZmqLink final : public Link {
     }
     timespec t{};
     if (timeout != kNever) t = {timeout / 1'000'000'000, timeout % 1'000'000'000};
-    if (::ppoll(fds, 3, timeout == kNever ? nullptr : &t, nullptr) > 0 && fds[0].revents != 0) wakeup.drain();
+    if (::ppoll(fds, 3, timeout == kNever ? nullptr : &t, nullptr) <= 0) return;
+    if (fds[0].revents != 0) wakeup.drain();
+    look_ = look_ || fds[1].revents != 0;
+    look_at_monitor_ = look_at_monitor_ || fds[2].revents != 0;
   }
 
   void close(Time linger) override {
@@ -136,6 +145,7 @@ class ZmqLink final : public Link {
 
  private:
   bool send_now(Frames message) {
+    look_ = true;
     try {
       for (std::size_t i = 0; i < message.size(); ++i) {
         const bool more = i + 1 < message.size();
@@ -185,12 +195,12 @@ class ZmqLink final : public Link {
   }
 
   void look_at_monitor() {
-    if (!monitor_) return;
+    look_at_monitor_ = false;
     try {
       for (zmq::message_t m; monitor_->recv(m, zmq::recv_flags::dontwait); m.rebuild()) {
         while (m.more() && monitor_->recv(m, zmq::recv_flags::dontwait)) {
         }
-        lost_ = true;  // only losses are monitored
+        lost_ = look_ = true;  // only losses are monitored
       }
     } catch (const zmq::error_t&) {
       lost_ = true;
@@ -202,8 +212,12 @@ class ZmqLink final : public Link {
   std::optional<zmq::socket_t> socket_, monitor_;
   std::vector<Frames> unsent_;
   std::uint64_t connections_ = 0;
+  int socket_fd_ = -1, monitor_fd_ = -1;
   bool lost_ = true;
   bool writable_ = false;
+  // The descriptor of a ZeroMQ socket tells of a message once, and any use of the socket may take that sign: these say
+  // that there may be something which the descriptor does not show. To ask each time would cost two system calls each.
+  bool look_ = true, look_at_monitor_ = true;
 };
 
 }  // namespace
