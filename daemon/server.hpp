@@ -49,6 +49,7 @@ class Server final : public Daemon {
     std::uint16_t generation = 0;
     scheduler::SessionId session = scheduler::kNoSession;
     WorkerId worker = 0;
+    std::uint32_t owner = 0;         ///< the user at the other end
     bool judged_by_silence = false;  ///< the kernel does not tell when this peer dies
     std::int64_t last_heard = 0;
     std::uint32_t pings = 0;     ///< unanswered

@@ -15,7 +15,8 @@ constexpr std::size_t kMaxSpecs = wire::kMaxBatchTasks;
 constexpr std::size_t kMaxBatchTokens = wire::kMaxBatchTasks * kTokenBytes;
 constexpr std::size_t kMaxPairs = 64;        // labels or headers of a task
 constexpr std::size_t kMaxSpec = 64 * 1024;  // all of it
-constexpr std::size_t kRunTasks = 1024;      // of one RUN or OUTCOMES
+constexpr std::int64_t kLongest = std::int64_t{100} * 365 * 86400 * 1'000'000'000;
+constexpr std::size_t kRunTasks = 1024;  // of one RUN or OUTCOMES
 constexpr std::size_t kRunBytes = 1 << 20;
 
 Status tokens_of(const std::string& raw, std::vector<AttemptToken>& out) {
@@ -51,8 +52,37 @@ Status pairs(const google::protobuf::RepeatedPtrField<v1::Header>& from, const c
   return {};
 }
 
-Status spec_of_wire(const v1::Spec& from, Spec& to) {
-  for (const std::string* text : {&from.type(), &from.pool(), &from.group(), &from.content_type()}) {
+Status task_ref(const v1::TaskRef& from, TaskNumber& number, TaskId& id) {
+  number = from.number();
+  if (number == 0 && !from_raw_id(from.id(), id)) return {Code::invalid, "a task id has 16 bytes"};
+  return {};
+}
+bool same_task(const v1::TaskRef& a, const v1::TaskRef& b) {
+  return a.number() != 0 ? a.number() == b.number() : b.number() == 0 && a.id() == b.id();
+}
+
+Status dependencies(const v1::Spec& from, Spec& to) {
+  for (const v1::Dependency& d : from.after()) {
+    scheduler::Dependency& out = to.after.emplace_back();
+    out.group = d.group();
+    out.on = d.on() == v1::Dependency::FAILURE ? scheduler::Condition::failure
+             : d.on() == v1::Dependency::ANY   ? scheduler::Condition::any
+                                               : scheduler::Condition::success;
+    if (!out.group.empty()) continue;
+    if (Status s = task_ref(d.task(), out.number, out.id); !s.ok()) return s;
+    if (from.has_input_from() && same_task(from.input_from(), d.task())) {
+      to.input_from = static_cast<std::uint32_t>(to.after.size() - 1);
+    }
+  }
+  if (from.has_input_from() && to.input_from == UINT32_MAX) {
+    return {Code::invalid, "input_from is not one of the tasks to wait for"};
+  }
+  return {};
+}
+
+Status spec_of_wire(const v1::Spec& from, const Submitter& by, Spec& to) {
+  for (const std::string* text : {&from.type(), &from.pool(), &from.group(), &from.content_type(), &from.key(),
+                                  &from.limit_key(), &from.fair_key()}) {
     if (text->size() > kMaxText) return {Code::invalid, "a name in a task's spec is longer than 4096 bytes"};
   }
   to.type = from.type();
@@ -60,7 +90,20 @@ Status spec_of_wire(const v1::Spec& from, Spec& to) {
   to.priority = from.priority();
   to.retries = from.retries();
   to.crashes = from.crashes();
-  to.keep_ns = std::max<std::int64_t>(from.keep_ns(), 0);
+  const auto duration = [](std::int64_t ns) { return std::clamp<std::int64_t>(ns, 0, kLongest); };
+  to.backoff_ns = duration(from.backoff_ns());
+  to.backoff_max_ns = duration(from.backoff_max_ns());
+  to.delay_ns = duration(from.delay_ns());
+  if (from.at_unix_ns() > by.unix_now) to.delay_ns = std::max(to.delay_ns, duration(from.at_unix_ns() - by.unix_now));
+  to.timeout_ns = duration(from.timeout_ns());
+  to.deadline_ns = duration(from.deadline_ns());
+  to.expires_ns = duration(from.expires_ns());
+  to.key = from.key();
+  to.limit = from.limit_key();
+  to.fair = from.fair_key();
+  to.owner = by.owner;
+  if (Status s = dependencies(from, to); !s.ok()) return s;
+  to.keep_ns = duration(from.keep_ns());
   to.detached = from.detached();
   to.live_output = from.live_output();
   to.cancel_on_disconnect = from.on_disconnect() == v1::Spec::CANCEL;
@@ -69,7 +112,8 @@ Status spec_of_wire(const v1::Spec& from, Spec& to) {
   to.content_type = from.content_type();
   if (Status s = pairs(from.labels(), "labels", to.labels); !s.ok()) return s;
   if (Status s = pairs(from.headers(), "headers", to.headers); !s.ok()) return s;
-  if (size_of(to) > kMaxSpec) return {Code::invalid, "the labels and headers of a task have more than 64 KiB"};
+  if (size_of(to) - to.after.size() * sizeof(scheduler::Dependency) > kMaxSpec)
+    return {Code::invalid, "the labels and headers of a task have more than 64 KiB"};
   return {};
 }
 
@@ -98,7 +142,7 @@ void to_wire(const Failure& failure, v1::Error& error) {
   error.set_retry_after_ns(failure.retry_after_ns);
 }
 
-Result<Event> Decoder::submit(const wire::Envelope& e, SessionId session) {
+Result<Event> Decoder::submit(const wire::Envelope& e, SessionId session, const Submitter& by) {
   if (Status s = wire::parse(e, submit_); !s.ok()) return s;
   payloads_.clear();
   if (Status s = wire::read_payloads(*submit_.mutable_payloads(), e.payloads, payloads_); !s.ok()) return s;
@@ -114,7 +158,7 @@ Result<Event> Decoder::submit(const wire::Envelope& e, SessionId session) {
   specs_.clear();
   specs_.resize(spec_count);
   for (std::size_t i = 0; i < spec_count; ++i) {
-    if (Status s = spec_of_wire(submit_.specs(static_cast<int>(i)), specs_[i]); !s.ok()) return s;
+    if (Status s = spec_of_wire(submit_.specs(static_cast<int>(i)), by, specs_[i]); !s.ok()) return s;
   }
   return Event(event::Submit{
       session, submit_.first_seq(), specs_, {spec_of.data(), static_cast<std::size_t>(spec_of.size())}, payloads_});
@@ -296,6 +340,7 @@ void Encoder::run_batch(WorkerId worker, const std::vector<TaskSlot>& tasks) {
         rs->set_type(s.type);
         rs->set_content_type(s.content_type);
         rs->set_live_output(s.live_output);
+        rs->set_timeout_ns(s.timeout_ns);
         for (const auto& [name, value] : s.headers) {
           v1::Header* h = rs->add_headers();
           h->set_name(name);

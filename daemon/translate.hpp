@@ -14,11 +14,17 @@
 
 namespace futured::daemon {
 
+/// Who submits, as the channel tells it, and what the wall clock says.
+struct Submitter {
+  std::uint32_t owner = 0;
+  std::int64_t unix_now = 0;
+};
+
 /// Decodes the messages that carry batches. The events it makes point into it: they are valid until its next call.
 /// Invalid: why the message is not well-formed; nothing of it has happened.
 class Decoder {
  public:
-  Result<scheduler::Event> submit(const wire::Envelope& e, scheduler::SessionId session);
+  Result<scheduler::Event> submit(const wire::Envelope& e, scheduler::SessionId session, const Submitter& by);
   Result<scheduler::Event> delivered(const wire::Envelope& e, scheduler::SessionId session);
   Result<scheduler::Event> cancel(const wire::Envelope& e, scheduler::SessionId session);
   Result<scheduler::Event> attach(const wire::Envelope& e, scheduler::SessionId session);

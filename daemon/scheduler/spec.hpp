@@ -7,15 +7,43 @@
 #include <utility>
 #include <vector>
 
+#include "proto/ids.hpp"
+
 namespace futured::scheduler {
 
+/// How a task must have ended for another that waits for it.
+enum class Condition : std::uint8_t { success, failure, any };
+
+/// A task, or all tasks of a group, that must have ended.
+struct Dependency {
+  TaskNumber number = 0;
+  TaskId id;          ///< used when number is 0
+  std::string group;  ///< not empty: instead of a task
+  Condition on = Condition::success;
+
+  friend bool operator==(const Dependency&, const Dependency&) = default;
+};
+
+/// Durations are nanoseconds; 0: none.
 struct Spec {
   std::string type;
   std::string pool;  ///< empty: the first that offers the type
   std::int32_t priority = 0;
   std::uint32_t retries = 0;
-  std::int32_t crashes = 0;  ///< how many crashes end the task; 0: kDefaultCrashes; < 0: the first
+  std::int64_t backoff_ns = 0;      ///< before the second attempt; doubles with each that follows
+  std::int64_t backoff_max_ns = 0;  ///< 0: no bound of its own
+  std::int32_t crashes = 0;         ///< how many crashes end the task; 0: kDefaultCrashes; < 0: the first
+  std::int64_t delay_ns = 0;        ///< from submit to when it may start
+  std::int64_t timeout_ns = 0;      ///< of each attempt, from its start
+  std::int64_t deadline_ns = 0;     ///< of all of it, from submit
+  std::int64_t expires_ns = 0;      ///< from submit: it must have started
   std::int64_t keep_ns = 0;
+  std::string key;          ///< one live or succeeded task of an owner and type has it
+  std::string limit;        ///< name of the limit it counts against
+  std::string fair;         ///< tasks of one priority take turns by it; empty: by owner
+  std::uint32_t owner = 0;  ///< the user who submits, by the channel
+  std::vector<Dependency> after;
+  std::uint32_t input_from = UINT32_MAX;  ///< index in `after`: its reply is appended to the input
   bool detached = false;
   bool live_output = false;
   bool cancel_on_disconnect = false;
@@ -38,6 +66,7 @@ inline constexpr std::int32_t kMaxPriority = 100;
 /// What it takes in memory, roughly.
 inline std::uint64_t size_of(const Spec& s) {
   std::uint64_t bytes = sizeof(Spec) + s.type.size() + s.pool.size() + s.group.size() + s.content_type.size();
+  bytes += s.key.size() + s.limit.size() + s.fair.size() + s.after.size() * sizeof(Dependency);
   for (const auto* list : {&s.labels, &s.headers}) {
     for (const auto& [name, value] : *list) bytes += sizeof(std::string) * 2 + name.size() + value.size();
   }

@@ -242,7 +242,7 @@ void Daemon::through_codec(Connection& c, const Message& message) {
   bool complete = true;
   switch (e.kind) {
     case v1::KIND_SUBMIT:
-      event = decoder_.submit(e, c.session);
+      event = decoder_.submit(e, c.session, {});
       break;
     case v1::KIND_DELIVERED:
       event = decoder_.delivered(e, c.session);
