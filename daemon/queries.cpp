@@ -15,6 +15,8 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): this file r
 constexpr std::size_t kWalkTasks = 4096;  // looked at for one page
 constexpr int kMostSelected = 4096;
 constexpr int kMostLabels = 64;
+constexpr int kMostGroups = 10'000;
+constexpr int kMostNamed = 100;  // dependencies in a record
 constexpr std::uint32_t kPage = 500;
 constexpr std::size_t kPageBytes = 4 << 20;
 
@@ -32,6 +34,8 @@ const char* ending_name(Attempt::Ending ending) {
       return "cancelled";
     case Attempt::Ending::recalled:
       return "recalled";
+    case Attempt::Ending::timed_out:
+      return "timeout";
     case Attempt::Ending::lost:
       return "lost";
   }
@@ -60,8 +64,18 @@ void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskReco
   r.set_attempt_count(t.attempt);
   r.set_has_result(t.phase == Phase::succeeded);
   (is_terminal(t.phase) ? r.set_result_bytes(t.payload.size()) : r.set_input_bytes(t.payload.size()));
+  r.set_key(spec.key);
+  r.set_retries_left(core.retries_left(slot));
+  for (const Dependency& d : spec.after) {
+    if (!d.group.empty() || r.after_size() == kMostNamed) continue;
+    v1::TaskRef* ref = r.add_after();
+    ref->set_number(d.number);
+    if (d.number == 0) ref->set_id(raw_id(d.id));
+  }
   const SideRecord* side = core.tasks().side_if(slot);
   if (side == nullptr) return;
+  r.set_due_unix_ns(unix_time(t.phase == Phase::waiting ? side->due : 0));
+  r.set_retry_of(side->retry_of);
   r.set_ended_unix_ns(unix_time(side->ended));
   if (!side->attempts.empty()) {
     const Attempt& last = side->attempts.back();
@@ -166,7 +180,7 @@ bool TaskWalk::matches(TaskSlot slot) const {
   if (!s.states().empty() && std::find(s.states().begin(), s.states().end(), state) == s.states().end()) return false;
   if (!contains(s.types(), spec.type) || !contains(s.groups(), spec.group)) return false;
   if (!s.pools().empty() && !contains(s.pools(), core.pool_of(slot))) return false;
-  if (!s.keys().empty()) return false;
+  if (!contains(s.keys(), spec.key)) return false;
   // Labels of one name are or, names are and.
   for (const v1::Header& wanted : s.labels()) {
     const bool has = std::any_of(s.labels().begin(), s.labels().end(), [&](const v1::Header& other) {
@@ -182,6 +196,7 @@ bool TaskWalk::matches(TaskSlot slot) const {
 void answer_status(const QueryContext& c, std::int64_t, v1::DaemonStatus& into) {
   const Counts& n = c.core.counts();
   v1::Counts& counts = *into.mutable_tasks();
+  counts.set_waiting(n.waiting);
   counts.set_queued(n.queued);
   counts.set_running(n.running);
   counts.set_succeeded(n.succeeded);
@@ -266,7 +281,11 @@ void answer_workers(const QueryContext& c, v1::Reply& into) {
     r.set_pid(w.pid);
     r.set_host(w.host);
     r.set_pool(table.pools[w.pool].name);
-    r.set_state(w.connection == 0 ? "disconnected" : w.draining ? "draining" : w.announcing ? "starting" : "ready");
+    r.set_state(w.connection == 0 ? "disconnected"
+                : w.condemned     ? "replaced"
+                : w.draining      ? "draining"
+                : w.announcing    ? "starting"
+                                  : "ready");
     r.set_running(w.in_flight[0] + w.in_flight[1]);
     r.set_threads(w.slots[0]);
     r.set_async_slots(w.slots[1]);
@@ -286,6 +305,10 @@ void answer_pools(const QueryContext& c, v1::Reply& into) {
       r.set_running(r.running() + table.workers[w].running[0] + table.workers[w].running[1]);
     }
     r.set_queued(c.core.queued_in(p));
+    r.set_paused(pool.paused);
+    for (const ClassId cls : pool.classes) {
+      if (c.core.paused_types().count(table.classes[cls].type) != 0) r.add_paused_types(table.classes[cls].type);
+    }
     std::set<std::string> plugins;
     for (const ClassId cls : pool.classes) {
       const auto type = c.types.find(table.classes[cls].type);
@@ -302,6 +325,47 @@ void answer_pools(const QueryContext& c, v1::Reply& into) {
     r.set_processes(view.wanted);
     r.set_trouble(view.trouble);
   }
+}
+
+void answer_limits(const QueryContext& c, v1::Reply& into) {
+  const LimitTable& limits = c.core.ready().limits();
+  for (const auto& [name, id] : limits.names()) {
+    const Limit& l = limits[id];
+    v1::LimitRecord& r = *into.add_limits();
+    r.set_key(name);
+    r.set_running(l.running);
+    r.set_starts(l.starts);
+    r.set_per_ns(l.per);
+    r.set_in_use(l.in_use);
+    r.set_queued(c.core.ready().waiting_for(id));
+  }
+}
+
+Status answer_groups(const QueryContext& c, const v1::GroupsQuery& query, v1::Reply& into) {
+  const auto add = [&](const Group& g) {
+    v1::GroupRecord& r = *into.add_groups();
+    r.set_name(g.name);
+    r.set_submitted(g.submitted);
+    r.set_closed(g.closed);
+    v1::Counts& counts = *r.mutable_tasks();
+    counts.set_queued(g.live);
+    counts.set_succeeded(g.succeeded);
+    counts.set_failed(g.failed);
+    counts.set_cancelled(g.cancelled);
+    counts.set_expired(g.expired);
+  };
+  if (!query.name().empty()) {
+    const GroupId id = c.core.groups().find(query.name());
+    if (id == kNoGroup)
+      return {Code::not_found, "there is no group '" + query.name() + "'; `fut group list` lists them"};
+    add(c.core.groups()[id]);
+    return {};
+  }
+  for (const auto& [name, id] : c.core.groups().names()) {
+    if (into.groups_size() == kMostGroups) break;
+    add(c.core.groups()[id]);
+  }
+  return {};
 }
 
 }  // namespace futured::daemon

@@ -52,5 +52,7 @@ Status answer_list(const QueryContext& context, const v1::ListQuery& query, v1::
 Status answer_catalog(const QueryContext& context, const v1::CatalogQuery& query, v1::Reply& into);
 void answer_workers(const QueryContext& context, v1::Reply& into);
 void answer_pools(const QueryContext& context, v1::Reply& into);
+void answer_limits(const QueryContext& context, v1::Reply& into);
+Status answer_groups(const QueryContext& context, const v1::GroupsQuery& query, v1::Reply& into);
 
 }  // namespace futured::daemon

@@ -10,6 +10,29 @@ namespace futured::daemon {
 
 namespace {
 constexpr std::uint32_t kMaxProcesses = 1024;
+constexpr std::size_t kMaxKey = 4096;
+constexpr int kMostLimits = 10'000;
+
+/// Calls reached(number) for a portion of the tasks selected; `reply` says where to go on.
+template <class Reached>
+Status for_selected(const QueryContext& context, const v1::Selector& selector, const std::string& cursor,
+                    v1::Reply& reply, Reached reached) {
+  Result<TaskWalk> walk = TaskWalk::start(context, selector, cursor, false);
+  if (!walk) return walk.status();
+  // First all, then what is done to them: it may change the tables that are walked.
+  std::vector<TaskNumber> tasks;
+  for (scheduler::TaskSlot slot = walk->next(); slot != scheduler::kNoSlot; slot = walk->next()) {
+    tasks.push_back(context.core.tasks()[slot].number);
+  }
+  std::uint64_t count = 0;
+  for (const TaskNumber task : tasks) count += reached(task) ? 1 : 0;
+  reply.set_count(count);
+  if (!walk->done()) {
+    reply.set_more(true);
+    reply.set_cursor(walk->cursor());
+  }
+  return {};
+}
 }  // namespace
 
 void Server::on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now) {
@@ -88,23 +111,62 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
       break;
     case v1::Request::kCancel: {
       const v1::CancelSelected& c = request.cancel();
-      Result<TaskWalk> walk = TaskWalk::start(context, c.selector(), c.cursor(), false);
-      if (!walk) {
-        status = walk.status();
-        break;
-      }
-      std::vector<TaskNumber> tasks;
-      for (scheduler::TaskSlot slot = walk->next(); slot != scheduler::kNoSlot; slot = walk->next()) {
-        if (!scheduler::is_terminal(core_.tasks()[slot].phase)) tasks.push_back(core_.tasks()[slot].number);
-      }
-      for (const TaskNumber task : tasks) handle(scheduler::event::CancelTask{task, c.grace_ns()}, now);
-      reply.set_count(tasks.size());
-      if (!walk->done()) {
-        reply.set_more(true);
-        reply.set_cursor(walk->cursor());
-      }
+      status = for_selected(context, c.selector(), c.cursor(), reply, [&](TaskNumber task) {
+        if (scheduler::is_terminal(core_.tasks()[core_.tasks().find(task)].phase)) return false;
+        handle(scheduler::event::CancelTask{task, c.grace_ns()}, now);
+        return true;
+      });
       break;
     }
+    case v1::Request::kRetry:
+      status = for_selected(context, request.retry().selector(), request.retry().cursor(), reply,
+                            [&](TaskNumber task) { return retry(task, reply, now); });
+      break;
+    case v1::Request::kForget:
+      status =
+          for_selected(context, request.forget().selector(), request.forget().cursor(), reply, [&](TaskNumber task) {
+            const scheduler::TaskSlot slot = core_.tasks().find(task);
+            if (!scheduler::is_terminal(core_.tasks()[slot].phase)) return false;
+            handle(scheduler::event::Forget{task}, now);
+            return true;
+          });
+      break;
+    case v1::Request::kExplain:
+      status =
+          for_selected(context, request.explain().selector(), request.explain().cursor(), reply, [&](TaskNumber task) {
+            const scheduler::TaskSlot slot = core_.tasks().find(task);
+            v1::Explanation& e = *reply.add_explanations();
+            e.set_number(task);
+            e.set_id(raw_id(core_.id(slot)));
+            e.set_state(static_cast<v1::State>(state_of(core_.tasks()[slot].phase)));
+            e.set_reason(static_cast<v1::Reason>(core_.reason(slot)));
+            e.set_text(core_.explain(slot, now));
+            return true;
+          });
+      break;
+    case v1::Request::kPause:
+      status = pause(request.pause(), now);
+      break;
+    case v1::Request::kSetLimit:
+      status = set_limit(request.set_limit(), now);
+      break;
+    case v1::Request::kLimits:
+      answer_limits(context, reply);
+      break;
+    case v1::Request::kGroups:
+      status = answer_groups(context, request.groups(), reply);
+      break;
+    case v1::Request::kCloseGroup:
+      if (core_.groups().find(request.close_group().name()) == scheduler::kNoGroup) {
+        status = {Code::not_found,
+                  "there is no group '" + request.close_group().name() + "'; `fut group list` lists them"};
+      } else {
+        handle(scheduler::event::CloseGroup{request.close_group().name()}, now);
+      }
+      break;
+    case v1::Request::kEndWorker:
+      status = end_worker(request.end_worker(), now);
+      break;
     default:
       status = {Code::invalid, "this daemon does not know this request; it may be older than the client"};
       break;
@@ -115,6 +177,67 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
   }
   carry_out(now);
   to_client(session, v1::KIND_REPLY, reply);
+}
+
+/// False: it has not ended, or it succeeded, or its input is no longer there.
+bool Server::retry(TaskNumber task, v1::Reply& reply, std::int64_t now) {
+  const scheduler::TaskSlot slot = core_.tasks().find(task);
+  const scheduler::Phase phase = core_.tasks()[slot].phase;
+  if (!scheduler::is_terminal(phase) || phase == scheduler::Phase::succeeded) return false;
+  const scheduler::SideRecord* side = core_.tasks().side_if(slot);
+  scheduler::Spec spec = core_.spec(slot);
+  // What it waited for has been; its input is whole.
+  spec.after.clear();
+  spec.input_from = UINT32_MAX;
+  spec.delay_ns = 0;
+  reply.add_numbers(core_.tasks().next_number());
+  handle(scheduler::event::SubmitOwn{&spec, side == nullptr ? Slice{} : side->input, task}, now);
+  return true;
+}
+
+Status Server::pause(const v1::Pause& order, std::int64_t now) {
+  if (order.pool().empty() == order.type().empty()) return {Code::invalid, "name a pool or a task type"};
+  if (!order.pool().empty() && core_.workers().find_pool(order.pool()) == scheduler::WorkerTable::kNoPool) {
+    return {Code::not_found, "there is no pool '" + order.pool() + "'; `fut pool list` lists them"};
+  }
+  if (!order.type().empty() && core_.workers().classes_of(order.type()) == nullptr) {
+    return {Code::not_found, "unknown task '" + order.type() + "'; `fut catalog` lists what there is"};
+  }
+  handle(scheduler::event::SetPaused{order.pool(), order.type(), order.paused()}, now);
+  return {};
+}
+
+Status Server::set_limit(const v1::SetLimit& order, std::int64_t now) {
+  if (order.key().empty() || order.key().size() > kMaxKey) {
+    return {Code::invalid, "the name of a limit has 1 to 4096 bytes"};
+  }
+  if (order.starts() != 0 && order.per_ns() <= 0) return {Code::invalid, "a rate is so many starts in some time"};
+  const auto& limits = core_.ready().limits();
+  const bool known = limits.find(order.key()) != scheduler::kNoLimit;
+  if (order.remove() && (!known || !limits[limits.find(order.key())].set)) {
+    return {Code::not_found, "there is no limit '" + order.key() + "'; `fut limit list` lists them"};
+  }
+  if (!order.remove() && !known && limits.names().size() >= kMostLimits) {
+    return {Code::refused, "there are 10000 limits already"};
+  }
+  handle(scheduler::event::SetLimit{order.key(), order.running(), order.starts(), order.per_ns(), order.remove()}, now);
+  return {};
+}
+
+Status Server::end_worker(const v1::EndWorker& order, std::int64_t now) {
+  const scheduler::Worker* w = core_.worker(order.worker());
+  if (w == nullptr) {
+    return {Code::not_found, "there is no worker " + std::to_string(order.worker()) + "; `fut worker list` lists them"};
+  }
+  if (!order.now()) {
+    drain_worker(order.worker(), false, now);
+  } else if (w->spawn != 0 && parts_.supervisor != nullptr) {
+    parts_.supervisor->kill(w->spawn);
+  } else {
+    return {Code::refused, "worker " + std::to_string(order.worker()) +
+                               " was started by hand: it can be drained, or ended where it runs"};
+  }
+  return {};
 }
 
 }  // namespace futured::daemon

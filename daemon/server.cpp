@@ -252,8 +252,23 @@ void Server::carry_out(std::int64_t now) {
     // Without a session it is the stream that cannot be used; a new one can.
     refuse(b.connection, b.session == scheduler::kNoSession ? Code::forgotten : Code::invalid, b.message);
   }
+  const std::vector<WorkerId> kills = std::move(actions_.kills);
   actions_.clear();
+  for (const WorkerId worker : kills) replace(worker);
   send_output_credits();
+}
+
+/// A process with a call in it that does not stop. One that was started by hand can only be told.
+void Server::replace(WorkerId id) {
+  const scheduler::Worker* w = core_.worker(id);
+  if (w == nullptr) return;
+  log_warning("worker " + std::to_string(id) + " (process " + std::to_string(w->pid) +
+              ") is replaced: a call in it did not stop when it was told to");
+  if (w->spawn != 0 && parts_.supervisor != nullptr) {
+    parts_.supervisor->kill(w->spawn);
+  } else if (w->connection != 0) {
+    refuse(w->connection, Code::refused, "a call in this worker did not stop when it was told to");
+  }
 }
 
 void Server::acknowledge(std::int64_t now) {
@@ -441,7 +456,7 @@ void Server::advance_stop(std::int64_t now) {
     }
   }
   if (phase_ == Phase::killing && ((!processes && exits_.empty()) || now >= phase_deadline_)) {
-    lost_ = core_.counts().queued + core_.counts().running;
+    lost_ = core_.counts().waiting + core_.counts().queued + core_.counts().running;
     handle(scheduler::event::Abandon{}, now);
     phase_ = Phase::ending;
     phase_deadline_ = now + kFarewell;

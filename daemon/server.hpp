@@ -63,6 +63,7 @@ class Server final : public Daemon {
   void turn(std::int64_t now, bool fd_ready);
   void receive(std::int64_t now);
   void carry_out(std::int64_t now);
+  void replace(WorkerId worker);
   void acknowledge(std::int64_t now);
   std::int64_t wait_until(std::int64_t now) const;
   void take_signals();
@@ -79,6 +80,10 @@ class Server final : public Daemon {
   void on_worker_hello(ConnectionId from, const v1::Hello& hello, std::int64_t now);
   Status on_client_message(Connection& c, const wire::Envelope& e, std::int64_t now);
   Status on_worker_message(Connection& c, const wire::Envelope& e, std::int64_t now);
+  bool retry(TaskNumber task, v1::Reply& reply, std::int64_t now);
+  Status pause(const v1::Pause& order, std::int64_t now);
+  Status set_limit(const v1::SetLimit& order, std::int64_t now);
+  Status end_worker(const v1::EndWorker& order, std::int64_t now);
   void on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
   Status relay_output(WorkerId worker, const v1::Emitted& emitted);
   OutputRelay::Call output_call(WorkerId worker, const AttemptToken& token) const;

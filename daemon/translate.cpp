@@ -15,6 +15,7 @@ constexpr std::size_t kMaxSpecs = wire::kMaxBatchTasks;
 constexpr std::size_t kMaxBatchTokens = wire::kMaxBatchTasks * kTokenBytes;
 constexpr std::size_t kMaxPairs = 64;        // labels or headers of a task
 constexpr std::size_t kMaxSpec = 64 * 1024;  // all of it
+constexpr std::uint64_t kMostDependencies = 1'000'000;
 constexpr std::int64_t kLongest = std::int64_t{100} * 365 * 86400 * 1'000'000'000;
 constexpr std::size_t kRunTasks = 1024;  // of one RUN or OUTCOMES
 constexpr std::size_t kRunBytes = 1 << 20;
@@ -69,6 +70,8 @@ Status dependencies(const v1::Spec& from, Spec& to) {
              : d.on() == v1::Dependency::ANY   ? scheduler::Condition::any
                                                : scheduler::Condition::success;
     if (!out.group.empty()) continue;
+    out.count = std::max<std::uint64_t>(d.count(), 1);
+    if (out.count > kMostDependencies) return {Code::invalid, "a task waits for at most 1000000 others"};
     if (Status s = task_ref(d.task(), out.number, out.id); !s.ok()) return s;
     if (from.has_input_from() && same_task(from.input_from(), d.task())) {
       to.input_from = static_cast<std::uint32_t>(to.after.size() - 1);
@@ -403,6 +406,13 @@ void Encoder::accepted(SessionId session, const std::vector<Accepted>& list, boo
       w->set_seq(a.first_seq);
       w->set_message(a.warning);
     }
+    for (const Accepted::Existing& x : a.existing) {
+      auto* existing = m.add_existing();
+      existing->set_seq(x.seq);
+      existing->set_number(x.number);
+      existing->set_input_differs(x.input_differs);
+    }
+    m.set_full(s->starved);
     if (!in_company) to_client_(session, v1::KIND_ACCEPTED, m, {});
   }
 }

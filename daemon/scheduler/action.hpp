@@ -29,6 +29,13 @@ struct Accepted {
   std::uint64_t count = 0;
   TaskNumber first_number = 0;
   std::string warning;  ///< for the whole batch; empty: none
+  /// What is another task's from now on, because that has the same key.
+  struct Existing {
+    Seq seq = 0;
+    TaskNumber number = 0;
+    bool input_differs = false;
+  };
+  std::vector<Existing> existing;
 };
 /// One call to send to a worker; calls of one worker are adjacent.
 struct Run {
@@ -90,6 +97,7 @@ struct Actions {
   std::vector<CancelReply> cancelled;
   std::vector<AttachReply> attached;
   std::vector<Breach> breaches;
+  std::vector<WorkerId> kills;            ///< processes to be ended now; WorkerLost tells when they have
   std::vector<SessionId> ended_sessions;  ///< forgotten: the id may be reused from the next turn on
 
   void clear() {
@@ -105,6 +113,7 @@ struct Actions {
     cancelled.clear();
     attached.clear();
     breaches.clear();
+    kills.clear();
     ended_sessions.clear();
   }
 };

@@ -65,7 +65,9 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
     const ExtentRef& x = s.extents[p];
     if (!x.live || x.first_seq + x.count <= e.first_unacked_seq) continue;
     const std::uint64_t skip = e.first_unacked_seq > x.first_seq ? e.first_unacked_seq - x.first_seq : 0;
-    actions.accepted.push_back({id, x.first_seq + skip, x.count - skip, x.first_number + skip, {}});
+    Accepted& a = actions.accepted.emplace_back();
+    a = {id, x.first_seq + skip, x.count - skip, x.first_number + skip, {}, {}};
+    tell_existing(a);
   }
   take_up_to(id, e.processed_delivery);
   while (s.sent > s.deliveries.begin()) {
@@ -98,6 +100,13 @@ Scheduler::Placement Scheduler::place(const Spec& spec) const {
     p.refusal = "priority " + std::to_string(spec.priority) + " is not within -100..100";
     return p;
   }
+  if (!spec.group.empty()) {
+    const GroupId group = groups_.find(spec.group);
+    if (group != kNoGroup && groups_[group].closed) {
+      p.refusal = "group " + quoted(spec.group) + " is closed; nothing can be added to it";
+      return p;
+    }
+  }
   if (!spec.pool.empty()) {
     const std::uint32_t pool = table_.find_pool(spec.pool);
     if (pool == WorkerTable::kNoPool) {
@@ -128,8 +137,21 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
   Session* s = sessions_.find(e.session);
   if (s == nullptr || s->connection == 0 || e.payloads.empty()) return;
   const std::uint64_t end_seq = e.first_seq + e.payloads.size();
-  if (end_seq <= s->accepted_seq) return;  // all of it known: the acknowledgement is on its way or was sent on resume
-  const std::size_t skip = s->accepted_seq > e.first_seq ? s->accepted_seq - e.first_seq : 0;
+  const std::size_t skip =
+      std::min<std::uint64_t>(s->accepted_seq > e.first_seq ? s->accepted_seq - e.first_seq : 0, e.payloads.size());
+  for (std::size_t i = 0; i < skip; ++i) {
+    // The same id once more is the same task, or a mistake of the client that must not pass for one.
+    bool issued = false;
+    const TaskSlot slot = find_seq(*s, e.first_seq + i, issued);
+    if (slot == kNoSlot || is_terminal(tasks_[slot].phase) || spec(slot).input_from != UINT32_MAX) continue;
+    if (tasks_.seq_of(slot) != e.first_seq + i || tasks_.extent_of(slot).session != e.session) continue;
+    if (tasks_[slot].payload.view() == e.payloads[i].view()) continue;
+    actions.breaches.push_back({e.session, s->connection,
+                                "task " + std::to_string(tasks_[slot].number) + " (seq " +
+                                    std::to_string(e.first_seq + i) + ") was submitted before with another input"});
+    return;
+  }
+  if (skip == e.payloads.size()) return;  // all known: the acknowledgement is on its way or was sent on resume
   std::uint64_t bytes = 0;
   for (const Slice& p : e.payloads.subspan(skip)) bytes += p.size();
   if (e.first_seq > s->accepted_seq || end_seq > s->granted_seq || end_seq > kMaxSeq ||
@@ -147,7 +169,7 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
     Placement placement;
   };
   std::vector<Placed> placed(e.specs.size());
-  Accepted accepted{e.session, s->accepted_seq, count, tasks_.next_number(), {}};
+  Accepted accepted{e.session, s->accepted_seq, count, tasks_.next_number(), {}, {}};
   const auto spec_at = [&](std::size_t i) { return e.spec_of.empty() ? 0 : e.spec_of[i]; };
   const ExtentId extent = tasks_.open_extent(e.session, s->accepted_seq, count, now);
   s->extents.push_back({accepted.first_seq, accepted.first_number, count, true});
@@ -161,7 +183,7 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
                          specs_[s->last_spec].spec == wanted;
       if (!again) {
         if (s->last_spec != UINT32_MAX) drop_spec(s->last_spec);
-        s->last_spec = add_spec(wanted, p.placement.cls);
+        s->last_spec = add_spec(wanted, p.placement.cls, e.session);
         specs_.use(s->last_spec);  // the session's own, so that the next batch finds it
       }
       p.id = s->last_spec;
@@ -169,32 +191,39 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
       if (!p.placement.warning.empty()) accepted.warning = p.placement.warning;
       if (wanted.cancel_on_disconnect) s->cancel_grace = std::max(s->cancel_grace, wanted.disconnect_grace_ns);
     }
+    Slice& input = e.payloads[i];
+    const Spec& spec = specs_[p.id].spec;
+    if (const TaskSlot existing = holder(spec); existing != kNoSlot && tasks_[existing].watchers < kMaxWatchers) {
+      const TaskNumber number = tasks_[existing].number;
+      const Seq seq = e.first_seq + i;
+      accepted.existing.push_back({seq, number, input_differs(existing, input)});
+      aliases_[number].emplace_back(tasks_.alias(extent, existing), extent);
+      if (!spec.detached) follow_existing(e.session, seq, existing);
+      continue;
+    }
     const TaskSlot slot = tasks_.add(extent);
     TaskRecord& t = tasks_[slot];
     t.spec = p.id;
-    t.payload = std::move(e.payloads[i]);
+    t.payload = std::move(input);
     specs_.use(p.id);
     counts_.bytes += t.payload.size();
-    ++counts_.queued;
-    if (!specs_[p.id].spec.detached) t.watchers = 1;
-    if (p.placement.cls == kNoClass || t.payload.size() > limits_.payload_bytes || draining_) {
+    join_group(p.id);
+    if (!spec.detached) t.watchers = 1;
+    if (p.placement.cls == kNoClass) {
+      reject(slot, ErrorKind::rejected, p.placement.refusal, now, actions);
+    } else if (draining_) {
       Failure f;
-      f.permanent = true;
       f.kind = ErrorKind::rejected;
-      if (!p.placement.refusal.empty()) {
-        f.message = p.placement.refusal;
-      } else if (draining_) {
-        f.message = "the daemon is shutting down; submit again when it is back";
-        f.permanent = false;
-      } else {
-        f.kind = ErrorKind::too_large;
-        f.message = "input of " + std::to_string(t.payload.size()) + " bytes; the limit is " +
-                    std::to_string(limits_.payload_bytes);
-      }
-      replace_payload(slot, {});
-      finish(slot, Phase::failed, std::move(f), now, actions);
+      f.message = "the daemon is shutting down; submit again when it is back";
+      finish(slot, Phase::failed, std::move(f), {}, now, actions);
+    } else if (t.payload.size() > limits_.payload_bytes) {
+      reject(slot, ErrorKind::too_large,
+             "input of " + std::to_string(t.payload.size()) + " bytes; the limit is " +
+                 std::to_string(limits_.payload_bytes),
+             now, actions);
     } else {
-      requeue(slot, false);
+      if (!spec.key.empty()) take_key(slot);
+      admit(slot, now);
     }
   }
   for (const Placed& p : placed) {
@@ -284,21 +313,45 @@ void Scheduler::unfollow(SessionId id, std::uint64_t handle) {
   --s.holds;
 }
 
-SpecId Scheduler::add_spec(const Spec& spec, ClassId cls) {
+SpecId Scheduler::add_spec(const Spec& spec, ClassId cls, SessionId session) {
   counts_.bytes += size_of(spec);
-  return specs_.add(spec, cls);
+  SpecTable::Entry entry;
+  entry.spec = spec;
+  entry.cls = cls;
+  entry.timed = spec.delay_ns > 0 || spec.timeout_ns > 0 || spec.deadline_ns > 0 || spec.expires_ns > 0;
+  if (cls != kNoClass) {
+    const LimitId limit = spec.limit.empty() ? kNoLimit : ready_.limit_named(spec.limit);
+    const std::string share = spec.fair.empty() ? "user " + std::to_string(spec.owner) : "key " + spec.fair;
+    entry.flow = ready_.use_flow({cls, spec.priority, share, session, limit});
+    if (!spec.group.empty()) {
+      entry.group = groups_.named(spec.group);
+      ++groups_[entry.group].users;
+    }
+  }
+  return specs_.add(std::move(entry));
 }
 
 void Scheduler::drop_spec(SpecId spec) {
-  const std::uint64_t size = size_of(specs_[spec].spec);
-  if (specs_.drop(spec)) counts_.bytes -= size;
+  if (!specs_.drop(spec)) return;
+  const SpecTable::Entry& entry = specs_[spec];
+  counts_.bytes -= size_of(entry.spec);
+  if (entry.flow != kNoFlow) ready_.drop_flow(entry.flow);
+  if (entry.group != kNoGroup) {
+    --groups_[entry.group].users;
+    groups_.drop_if_free(entry.group);
+  }
 }
 
 void Scheduler::forget_if_free(TaskSlot slot) {
   TaskRecord& t = tasks_[slot];
   if (!is_terminal(t.phase) || t.watchers != 0 || (t.flags & kKept) != 0) return;
   counts_.bytes -= t.payload.size();
+  if (const SideRecord* side = tasks_.side_if(slot)) counts_.bytes -= side->input.size();
   const SpecId spec = t.spec;
+  if (!specs_[spec].spec.key.empty()) {
+    drop_key(slot);
+    drop_aliases(t.number);
+  }
   const Extent extent = tasks_.extent_of(slot);
   if (tasks_.forget(slot)) extent_closed(extent);
   drop_spec(spec);
@@ -428,25 +481,17 @@ std::optional<std::pair<SessionId, std::uint64_t>> Scheduler::follower(TaskSlot 
 Verdict Scheduler::cancel(TaskSlot slot, bool running_too, Time grace, Time now, Actions& actions, bool& pending) {
   TaskRecord& t = tasks_[slot];
   if (is_terminal(t.phase)) return Verdict::finished;
-  if (t.phase == Phase::queued) {
-    const SpecTable::Entry& entry = specs_[t.spec];
-    ready_.remove(entry.cls, entry.spec.priority, tasks_.extent_of(slot).session, slot);
-    finish(slot, Phase::cancelled, std::nullopt, now, actions);
+  if (!is_at_worker(t.phase)) {
+    stop(slot, Stop::cancel, 0, now, actions);
     return Verdict::cancelled;
   }
-  const Worker& w = table_.workers[t.worker];
   if (running_too) {
-    t.flags |= kStopSent;
-    if (w.connection != 0) actions.stops.push_back({w.id, token(slot), grace});
+    stop(slot, Stop::cancel, grace, now, actions);
     return Verdict::requested;
   }
   if (t.phase == Phase::running || (t.flags & kStopSent) != 0) return Verdict::running;
   t.flags |= kCancelPending;
-  if ((t.flags & kRecallSent) == 0) {
-    t.flags |= kRecallSent;
-    ++table_.workers[t.worker].recalled[static_cast<std::size_t>(class_of(slot).lane)];
-    if (w.connection != 0) actions.recalls.push_back({w.id, token(slot), 0});
-  }
+  recall(slot, actions);
   pending = true;
   return Verdict::none;
 }
@@ -570,18 +615,16 @@ void Scheduler::abandon_portion(Time now, Actions& actions) {
     if (number == 0) break;
     const TaskSlot slot = tasks_.find(number);
     if (is_terminal(tasks_[slot].phase)) continue;
-    if (tasks_[slot].phase == Phase::queued) {
-      const SpecTable::Entry& entry = specs_[tasks_[slot].spec];
-      ready_.remove(entry.cls, entry.spec.priority, tasks_.extent_of(slot).session, slot);
-    } else {
-      detach_from_worker(slot);
+    if (is_at_worker(tasks_[slot].phase)) {
+      detach_from_worker(slot, now);
       end_attempt(slot, Attempt::Ending::lost, "the daemon was stopped", now);
+    } else {
+      take_out(slot);
     }
     Failure f;
     f.kind = ErrorKind::lost;
     f.message = "the daemon was stopped before this task ended, and it keeps tasks in memory only";
-    replace_payload(slot, {});
-    finish(slot, Phase::failed, std::move(f), now, actions);
+    finish(slot, Phase::failed, std::move(f), {}, now, actions);
   }
   if (!abandoned()) more_now_ = true;
 }
@@ -594,7 +637,16 @@ void Scheduler::bury_if_free(SessionId id, Actions& actions) {
   actions.ended_sessions.push_back(id);
 }
 
-void Scheduler::sweep_sessions(Time now, Actions& actions) {
+/// What could be long, in portions.
+void Scheduler::sweep(Time now, Actions& actions) {
+  std::size_t portion = kSweepPortion;
+  abandon_portion(now, actions);
+  sweep_sessions(portion, now, actions);
+  link_portion(portion, now, actions);
+  release_portion(portion, now, actions);
+}
+
+void Scheduler::sweep_sessions(std::size_t& portion, Time now, Actions& actions) {
   for (std::size_t i = 0; i < absent_.size();) {
     const SessionId id = absent_[i];
     Session& s = sessions_[id];
@@ -615,8 +667,6 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
       ++i;
     }
   }
-  abandon_portion(now, actions);
-  std::size_t portion = kSweepPortion;
   while (!sweeps_.empty() && portion > 0) {
     Sweep& sweep = sweeps_.front();
     Session* s = &sessions_[sweep.session];
@@ -643,7 +693,9 @@ void Scheduler::sweep_sessions(Time now, Actions& actions) {
           --portion;
           const TaskSlot slot = tasks_.find(sweep.number++);
           bool pending = false;
-          if (slot == kNoSlot || !spec(slot).cancel_on_disconnect) continue;
+          // A number that is another task's, because of its key, is no task of this session.
+          if (slot == kNoSlot || tasks_[slot].number + 1 != sweep.number) continue;
+          if (!spec(slot).cancel_on_disconnect) continue;
           (void)cancel(slot, true, kDisconnectGrace, now, actions, pending);
         }
         if (!x.live || sweep.number >= x.first_number + x.count) ++sweep.position;

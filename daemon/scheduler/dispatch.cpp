@@ -35,7 +35,7 @@ std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t bu
   };
   std::vector<Candidate> candidates;
   for (const ClassId cls : table_.pools[p].classes) {
-    if (!ready_.empty(cls)) candidates.push_back({cls, 0, 0});
+    if (!table_.classes[cls].paused && ready_.prepare(cls, now)) candidates.push_back({cls, 0, 0});
   }
   const auto capacity = [&](WorkerIndex w, std::size_t lane) -> std::uint64_t {
     const Worker& worker = table_.workers[w];
@@ -52,6 +52,11 @@ std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t bu
   while (!candidates.empty() && sent < budget) {
     const auto best = std::min_element(candidates.begin(), candidates.end(), before);
     const ClassId cls = best->cls;
+    // A limit may have filled up since, with tasks of another class.
+    if (!ready_.prepare(cls, now)) {
+      candidates.erase(best);
+      continue;
+    }
     Class& c = table_.classes[cls];
     const auto lane = static_cast<std::size_t>(c.lane);
     std::size_t able = 0;
@@ -82,26 +87,29 @@ std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t bu
     --best->turns;
     std::uint64_t n = std::min({room, best->share, std::uint64_t{kChunk}, std::uint64_t{budget - sent}});
     const std::int32_t priority = ready_.priority(cls);
+    bool left = true;
     while (n > 0) {
-      send_to(chosen, ready_.pop(cls), now, actions);
+      send_to(chosen, ready_.pop(cls, now), now, actions);
       ++sent;
       --n;
-      if (ready_.empty(cls)) break;
+      left = ready_.prepare(cls, now);
+      if (!left) break;
       if (candidates.size() > 1 || ready_.priority(cls) != priority) {
         // Another class may be first now.
         if (std::min_element(candidates.begin(), candidates.end(), before) != best) break;
       }
     }
-    if (ready_.empty(cls)) candidates.erase(best);
+    if (!left) candidates.erase(best);
   }
   return sent;
 }
 
 void Scheduler::send_to(WorkerIndex w, TaskSlot slot, Time now, Actions& actions) {
   TaskRecord& t = tasks_[slot];
-  t.phase = Phase::assigned;
+  enter(t, Phase::assigned);
   ++t.attempt;
   attach_to_worker(slot, w);
+  rearm(slot);
   Worker& worker = table_.workers[w];
   ++worker.sent[static_cast<std::size_t>(class_of(slot).lane)];
   auto& attempts = tasks_.side(slot).attempts;
@@ -124,7 +132,8 @@ void Scheduler::rebalance(std::uint32_t p, Actions& actions) {
     for (const WorkerIndex v : pool.workers) {
       if (idle == 0) break;
       Worker& busy = table_.workers[v];
-      if (busy.connection == 0 || busy.in_flight[lane] <= busy.slots[lane] + busy.recalled[lane]) continue;
+      if (busy.connection == 0 || busy.condemned || busy.in_flight[lane] <= busy.slots[lane] + busy.recalled[lane])
+        continue;
       // With short calls what was sent ahead is done sooner than it could come back.
       const std::uint64_t window = busy.credit_left(lane) + busy.in_flight[lane];
       const bool long_calls =
@@ -142,9 +151,7 @@ void Scheduler::rebalance(std::uint32_t p, Actions& actions) {
         const bool useful = std::any_of(c.offering.begin(), c.offering.end(),
                                         [&](WorkerIndex w) { return w != v && table_.workers[w].idle(lane) > 0; });
         if (!useful) continue;
-        t.flags |= kRecallSent;
-        ++busy.recalled[lane];
-        actions.recalls.push_back({busy.id, token(slot), 0});
+        recall(slot, actions);
         --wanted;
         --idle;
       }

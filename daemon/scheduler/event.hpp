@@ -165,6 +165,32 @@ struct CancelTask {
   TaskNumber task = 0;
   Time grace = 0;
 };
+/// A task of the daemon itself: of a schedule, or once more what has ended. Nobody waits for it; it is kept.
+struct SubmitOwn {
+  const Spec* spec = nullptr;
+  Slice payload;
+  TaskNumber retry_of = 0;
+};
+/// An ended task is no longer kept.
+struct Forget {
+  TaskNumber task = 0;
+};
+/// Nothing of a pool, or of a type (one of the two), is started, or is again.
+struct SetPaused {
+  std::string pool, type;
+  bool paused = false;
+};
+struct SetLimit {
+  std::string name;
+  std::uint32_t running = 0;  ///< at once; 0: no bound
+  std::uint32_t starts = 0;   ///< within `per`; 0: no bound
+  Time per = 0;
+  bool remove = false;
+};
+/// Nothing is added to this group any more.
+struct CloseGroup {
+  std::string name;
+};
 /// No new dispatches, submits refused: the daemon is leaving.
 struct Drain {};
 /// After the drain: what has not ended will not; it ends as lost, so that nobody waits for it.
@@ -175,6 +201,7 @@ struct Abandon {};
 using Event = std::variant<event::PoolDefined, event::PoolScaled, event::ClientHello, event::ClientGone, event::Submit,
                            event::Delivered, event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit,
                            event::Running, event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected,
-                           event::WorkerLost, event::WorkerDraining, event::CancelTask, event::Drain, event::Abandon>;
+                           event::WorkerLost, event::WorkerDraining, event::CancelTask, event::SubmitOwn, event::Forget,
+                           event::SetPaused, event::SetLimit, event::CloseGroup, event::Drain, event::Abandon>;
 
 }  // namespace futured::scheduler

@@ -1,43 +1,10 @@
-#include "daemon/scheduler/invariants.hpp"
-
 #include <algorithm>
 #include <map>
 #include <set>
 
+#include "daemon/scheduler/findings.hpp"
+
 namespace futured::scheduler {
-
-namespace {
-
-class Findings {
- public:
-  template <class... Parts>
-  void operator()(const Parts&... parts) {
-    if (lines.size() >= Invariants::kMost) return;
-    std::string line;
-    (add(line, parts), ...);
-    lines.push_back(std::move(line));
-  }
-  /// A line if they differ.
-  template <class A, class B>
-  void same(const std::string& what, const A& is, const B& should) {
-    if (static_cast<std::uint64_t>(is) != static_cast<std::uint64_t>(should)) {
-      (*this)(what, " is ", static_cast<std::uint64_t>(is), ", by the tables ", static_cast<std::uint64_t>(should));
-    }
-  }
-  std::vector<std::string> lines;
-
- private:
-  static void add(std::string& to, const std::string& s) { to += s; }
-  static void add(std::string& to, const char* s) { to += s; }
-  template <class N>
-  static void add(std::string& to, const N& n) {
-    to += std::to_string(n);
-  }
-};
-
-std::string task_name(const TaskRecord& t) { return "task " + std::to_string(t.number); }
-
-}  // namespace
 
 std::vector<std::string> Invariants::check(const Scheduler& s) {
   Findings wrong;
@@ -51,6 +18,10 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   std::map<SessionId, std::uint64_t> holds;
   for (const Scheduler::Sweep& sweep : s.sweeps_) ++holds[sweep.session];
   for (const auto& [id, pending] : s.pending_cancels_) ++holds[pending.reply.session];
+  if (s.own_session_ != kNoSession) ++holds[s.own_session_];
+  for (const Scheduler::Release& r : s.releases_) {
+    if (r.task != kNoSlot) ++watchers[r.task];
+  }
   for (const auto& [number, list] : s.attachments_) {
     const TaskSlot slot = tasks.find(number);
     if (slot == kNoSlot || is_terminal(tasks[slot].phase)) {
@@ -85,6 +56,10 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       if (x.first_seq < next || x.count == 0) wrong(name, ": extents overlap at seq ", x.first_seq);
       next = x.first_seq + x.count;
       holds[id] += x.live ? 1 : 0;
+    }
+    if (id == s.own_session_) {
+      wrong.same(name + ": holds", c.holds, holds[id]);
+      continue;
     }
     if (next > c.accepted_seq) wrong(name, ": extents beyond what was accepted");
     if (!c.extents.empty() && !c.extents.front().live) wrong(name, ": a closed extent at the front");
@@ -156,7 +131,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   wrong.same("the number of connected clients", s.connected_clients_, connected);
 
   // ---- tasks
-  std::uint64_t live = 0, queued = 0, assigned = 0, running = 0, bytes = 0, kept_bytes = 0, numbers = 0;
+  std::uint64_t live = 0, waiting = 0, queued = 0, assigned = 0, running = 0, bytes = 0, kept_bytes = 0, numbers = 0;
   std::map<ExtentId, std::uint32_t> extent_tasks;
   std::map<TaskNumber, std::uint32_t> kept;
   std::set<std::uint32_t> sides;
@@ -167,6 +142,14 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       if (queue[p].at < before) wrong("retention is out of order");
       before = queue[p].at;
       ++kept[queue[p].task];
+    }
+  }
+  std::uint64_t aliases = 0;
+  for (const auto& [number, names] : s.aliases_) {
+    if (tasks.find(number) == kNoSlot) wrong("task ", number, " is forgotten and has other names");
+    for (const auto& [alias, extent] : names) {
+      ++aliases;
+      ++extent_tasks[extent];
     }
   }
   for (TaskSlot slot = 0; slot < tasks.used_; ++slot) {
@@ -204,6 +187,9 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     if ((t.flags & kKept) != 0 && (!is_terminal(t.phase) || entry.spec.keep_ns <= 0))
       wrong(name, " is kept for nothing");
     switch (t.phase) {
+      case Phase::waiting:
+        ++waiting;
+        break;
       case Phase::queued:
         ++queued;
         break;
@@ -233,7 +219,9 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
         wrong(name, " has ", t.attempt, " attempts and keeps ", side->attempts.size());
       }
       if (side->spent_retries > entry.spec.retries) wrong(name, " has spent more retries than it had");
-      if (side->failure != nullptr && t.phase != Phase::failed) wrong(name, " has a failure and has not failed");
+      bytes += side->input.size();
+      const bool may_say = t.phase == Phase::failed || t.phase == Phase::cancelled;
+      if (side->failure != nullptr && !may_say) wrong(name, " has a failure and has not failed");
     }
     if (t.phase == Phase::failed && (side == nullptr || side->failure == nullptr)) wrong(name, " failed without a why");
     const std::int32_t budget = crash_budget(entry.spec.crashes);
@@ -242,13 +230,15 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   wrong.same("the number of tasks", tasks.live_, live);
   wrong.same("free slots and used ones", tasks.used_, live + tasks.free_.size());
   wrong.same("side records", tasks.used_sides_, sides.size() + tasks.free_sides_.size());
+  wrong.same("counts.waiting", s.counts_.waiting, waiting);
   wrong.same("counts.queued", s.counts_.queued, queued + assigned);
   wrong.same("counts.running", s.counts_.running, running);
+  bytes += s.edges_.live() * sizeof(Edge);
   for (const auto& [id, users] : spec_users) bytes += size_of(s.specs_[id].spec);
   wrong.same("counts.bytes", s.counts_.bytes, bytes);
   wrong.same("counts.kept_bytes", s.counts_.kept_bytes, kept_bytes);
   wrong.same("retention", s.retention_.size(), kept.size());
-  wrong.same("submitted", s.counts_.submitted, s.counts_.completed() + queued + assigned + running);
+  wrong.same("submitted", s.counts_.submitted, s.counts_.completed() + aliases + waiting + queued + assigned + running);
   for (const auto& [number, n] : kept) {
     if (tasks.find(number) == kNoSlot) wrong("task ", number, " is kept and forgotten");
   }
@@ -260,8 +250,12 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     for (std::uint32_t i = 0; n.slots != nullptr && i <= TaskTable::kChunkMask; ++i) {
       if (n.slots[i] == kNoSlot) continue;
       ++found;
-      if (tasks[n.slots[i]].number != (TaskNumber{chunk} << TaskTable::kChunkBits | i)) {
-        wrong("number ", chunk << TaskTable::kChunkBits | i, " leads to another task");
+      const TaskNumber number = TaskNumber{chunk} << TaskTable::kChunkBits | i;
+      if (tasks[n.slots[i]].number == number) continue;
+      const auto names = s.aliases_.find(tasks[n.slots[i]].number);
+      const auto is = [number](const auto& alias) { return alias.first == number; };
+      if (names == s.aliases_.end() || std::none_of(names->second.begin(), names->second.end(), is)) {
+        wrong("number ", number, " leads to another task");
       }
     }
     wrong.same("a chunk of numbers", n.live, found);
@@ -270,7 +264,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       wrong("an empty chunk of numbers is kept");
     }
   }
-  wrong.same("the index of numbers", numbers, live);
+  wrong.same("the index of numbers", numbers, live + aliases);
 
   // ---- extents
   const std::set<ExtentId> free_extents(tasks.free_extents_.begin(), tasks.free_extents_.end());
@@ -301,55 +295,6 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     wrong.same("users of spec " + std::to_string(id), s.specs_[id].users, users);
   }
   wrong.same("the number of specs", s.specs_.live(), specs);
-
-  // ---- the ready queue
-  std::uint64_t ready = 0;
-  for (ClassId cls = 0; cls < s.ready_.classes_.size(); ++cls) {
-    const ReadyQueue::Class& c = s.ready_.classes_[cls];
-    std::uint64_t size = 0;
-    const auto check_flow = [&](const ReadyQueue::Flow& flow, std::int32_t priority) {
-      if (flow.first == kNoSlot) wrong("class ", cls, " has an empty flow");
-      TaskSlot before = kNoSlot;
-      std::uint64_t length = 0;
-      for (TaskSlot slot = flow.first; slot != kNoSlot && length <= live; slot = tasks[slot].next, ++length) {
-        const TaskRecord& t = tasks[slot];
-        if (t.prev != before) wrong(task_name(t), ": its queue is linked wrongly");
-        before = slot;
-        if (t.phase != Phase::queued) {
-          wrong(task_name(t), " waits and is not queued");
-          continue;
-        }
-        const SpecTable::Entry& entry = s.specs_[t.spec];
-        if (entry.cls != cls || entry.spec.priority != priority || tasks.extent_of(slot).session != flow.client) {
-          wrong(task_name(t), " waits in the wrong flow");
-        }
-      }
-      if (flow.last != before) wrong("class ", cls, ": a flow does not end where it says");
-      wrong.same("the size of a flow", flow.size, length);
-      return length;
-    };
-    std::uint64_t held = 0;
-    for (const auto& [key, flow] : c.held) {
-      if (s.ready_.held_.count(key.second) == 0) wrong("class ", cls, " holds tasks of client ", key.second);
-      held += check_flow(flow, key.first);
-    }
-    wrong.same("held in class " + std::to_string(cls), c.held_size, held);
-    ready += held;
-    for (const auto& [priority, level] : c.levels) {
-      if (level.flows.empty()) wrong("class ", cls, " has an empty level");
-      if (level.turn >= level.flows.size()) wrong("class ", cls, ": it is nobody's turn");
-      std::set<std::uint32_t> clients;
-      for (const ReadyQueue::Flow& flow : level.flows) {
-        if (!clients.insert(flow.client).second) wrong("class ", cls, " has two flows of client ", flow.client);
-        if (s.ready_.held_.count(flow.client) != 0) wrong("class ", cls, " hands out tasks of a held client");
-        size += check_flow(flow, priority);
-      }
-    }
-    wrong.same("size of class " + std::to_string(cls), c.size, size);
-    ready += size;
-  }
-  wrong.same("the ready queue", ready, queued);
-  wrong.same("the ready queue's size", s.ready_.size(), queued);
 
   // ---- workers
   std::uint64_t at_workers = 0;
@@ -414,7 +359,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
         wrong("class ", cls, " names a worker without the type");
     }
     // Whoever could run something is given it, this turn or the next.
-    if (s.draining_ || s.ready_.empty(cls) || table.pools[c.pool].ready) continue;
+    if (s.draining_ || c.paused || table.pools[c.pool].ready || !has_unlimited(s, cls)) continue;
     for (const WorkerIndex w : c.offering) {
       const Worker& worker = table.workers[w];
       if (worker.takes_work() && worker.credit_left(static_cast<std::size_t>(c.lane)) > 0) {
@@ -444,6 +389,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     wrong.same("open cancels", pending.open, open[id]);
     if (s.session(pending.reply.session) == nullptr) wrong("a cancel of no session");
   }
+  check_queue(s, wrong);
+  check_life(s, wrong);
   return wrong.lines;
 }
 
@@ -457,6 +404,11 @@ std::vector<std::string> Invariants::check_empty(const Scheduler& s) {
   left.same("cancels", s.pending_cancels_.size() + s.cancel_waiters_.size(), 0);
   left.same("retention queues", s.retention_.queues_.size(), 0);
   left.same("sweeps", s.sweeps_.size() + s.burials_.size() + s.absent_.size(), 0);
+  left.same("timers", s.timers_.size(), 0);
+  left.same("edges", s.edges_.live() + s.linkings_.size() + s.releases_.size(), 0);
+  left.same("keys and aliases", s.keys_.size() + s.aliases_.size(), 0);
+  left.same("groups", s.groups_.names().size(), 0);
+  left.same("flows", s.ready_.flow_by_key_.size() + s.ready_.share_by_key_.size(), 0);
   left.same("extents", s.tasks_.extents_.size() - s.tasks_.free_extents_.size(), 0);
   return left.lines;
 }

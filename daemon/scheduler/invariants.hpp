@@ -8,6 +8,8 @@
 
 namespace futured::scheduler {
 
+class Findings;
+
 struct Invariants {
   /// One line for each thing that is wrong, at most kMost; empty if all is well. Call it after handle() or advance().
   static std::vector<std::string> check(const Scheduler& scheduler);
@@ -16,6 +18,11 @@ struct Invariants {
   static std::vector<std::string> check_empty(const Scheduler& scheduler);
 
   static constexpr std::size_t kMost = 20;
+
+ private:
+  static void check_queue(const Scheduler& scheduler, Findings& wrong);
+  static void check_life(const Scheduler& scheduler, Findings& wrong);
+  static bool has_unlimited(const Scheduler& scheduler, ClassId cls);
 };
 
 }  // namespace futured::scheduler

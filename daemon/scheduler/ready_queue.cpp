@@ -8,6 +8,43 @@ namespace futured::scheduler {
 namespace {
 // A turn long enough that batches stay batches, short enough that nobody waits noticeably for it.
 constexpr std::uint32_t kTurn = 64;
+
+template <class T>
+std::uint32_t take(std::vector<T>& entries, std::vector<std::uint32_t>& free) {
+  if (free.empty()) {
+    entries.emplace_back();
+    return static_cast<std::uint32_t>(entries.size() - 1);
+  }
+  const std::uint32_t id = free.back();
+  free.pop_back();
+  entries[id] = T{};
+  return id;
+}
+
+// Rings of indices: into the ring before `turn`, which is the end of the line; out of it, `turn` goes on.
+template <class T>
+void link(std::vector<T>& all, std::uint32_t& turn, std::uint32_t id) {
+  if (turn == kNone) {
+    turn = all[id].prev = all[id].next = id;
+    return;
+  }
+  const std::uint32_t last = all[turn].prev;
+  all[id].prev = last;
+  all[id].next = turn;
+  all[last].next = all[turn].prev = id;
+}
+template <class T>
+void unlink(std::vector<T>& all, std::uint32_t& turn, std::uint32_t id) {
+  T& e = all[id];
+  if (e.next == id) {
+    turn = kNone;
+  } else {
+    all[e.prev].next = e.next;
+    all[e.next].prev = e.prev;
+    if (turn == id) turn = e.next;
+  }
+  e.prev = e.next = kNone;
+}
 }  // namespace
 
 ClassId ReadyQueue::add_class() {
@@ -15,33 +52,106 @@ ClassId ReadyQueue::add_class() {
   return static_cast<ClassId>(classes_.size() - 1);
 }
 
-void ReadyQueue::push(ClassId cls, std::int32_t priority, std::uint32_t client, TaskSlot slot, bool front) {
-  Class& c = classes_[cls];
-  Flow* flow = nullptr;
-  if (is_held(client)) {
-    flow = &c.held.try_emplace({priority, client}, Flow{client}).first->second;
-    ++c.held_size;
-  } else {
-    auto& flows = c.levels[priority].flows;
-    const auto at = std::find_if(flows.begin(), flows.end(), [&](const Flow& f) { return f.client == client; });
-    flow = at != flows.end() ? &*at : &flows.emplace_back(Flow{client});
-    ++c.size;
+FlowId ReadyQueue::use_flow(const FlowKey& key) {
+  const auto [share, new_share] = share_by_key_.try_emplace({key.cls, key.priority, key.share}, kNone);
+  if (new_share) {
+    share->second = take(shares_, free_shares_);
+    Share& s = shares_[share->second];
+    s.cls = key.cls;
+    s.priority = key.priority;
+    s.name = key.share;
   }
+  const auto [flow, new_flow] = flow_by_key_.try_emplace({share->second, key.client, key.limit}, kNone);
+  if (new_flow) {
+    flow->second = take(flows_, free_flows_);
+    Flow& f = flows_[flow->second];
+    f.key = key;
+    f.share = share->second;
+    f.held = held_.count(key.client) != 0;
+    ++shares_[f.share].users;
+    auto& siblings = by_client_[key.client];
+    f.at_client = siblings.size();
+    siblings.push_back(flow->second);
+    if (key.limit != kNoLimit) ++limits_[key.limit].users;
+  }
+  ++flows_[flow->second].users;
+  return flow->second;
+}
+
+void ReadyQueue::drop_flow(FlowId id) {
+  Flow& f = flows_[id];
+  if (--f.users != 0) return;
+  assert(f.size == 0);
+  unpark(id);
+  const auto siblings = by_client_.find(f.key.client);
+  flows_[siblings->second.back()].at_client = f.at_client;
+  siblings->second[f.at_client] = siblings->second.back();
+  siblings->second.pop_back();
+  if (siblings->second.empty()) by_client_.erase(siblings);
+  flow_by_key_.erase({f.share, f.key.client, f.key.limit});
+  Share& s = shares_[f.share];
+  if (--s.users == 0) {
+    share_by_key_.erase({s.cls, s.priority, s.name});
+    free_shares_.push_back(f.share);
+  }
+  if (const LimitId limit = f.key.limit; limit != kNoLimit) {
+    --limits_[limit].users;
+    limits_.drop_if_free(limit);
+  }
+  f = Flow{};
+  free_flows_.push_back(id);
+}
+
+void ReadyQueue::list_if_ready(FlowId id) {
+  Flow& f = flows_[id];
+  if (f.listed || f.held || f.parked || f.size == 0) return;
+  f.listed = true;
+  Class& c = classes_[f.key.cls];
+  c.size += f.size;
+  c.held_size -= f.size;
+  Share& s = shares_[f.share];
+  link(flows_, s.turn, id);
+  if (++s.listed == 1) {
+    s.left = 0;
+    link(shares_, c.levels[s.priority].turn, f.share);
+  }
+}
+
+void ReadyQueue::unlist(FlowId id) {
+  Flow& f = flows_[id];
+  if (!f.listed) return;
+  f.listed = false;
+  Class& c = classes_[f.key.cls];
+  c.size -= f.size;
+  c.held_size += f.size;
+  Share& s = shares_[f.share];
+  if (s.turn == id) s.left = 0;
+  scheduler::unlink(flows_, s.turn, id);
+  if (--s.listed != 0) return;
+  Level& level = c.levels.find(s.priority)->second;
+  if (level.turn == f.share) level.left = 0;
+  scheduler::unlink(shares_, level.turn, f.share);
+}
+
+void ReadyQueue::push(FlowId id, TaskSlot slot, bool front) {
+  Flow& f = flows_[id];
   TaskRecord& t = tasks_[slot];
   t.prev = t.next = kNoSlot;
-  if (flow->first == kNoSlot) {
-    flow->first = flow->last = slot;
+  if (f.first == kNoSlot) {
+    f.first = f.last = slot;
   } else if (front) {
-    t.next = flow->first;
-    tasks_[flow->first].prev = slot;
-    flow->first = slot;
+    t.next = f.first;
+    tasks_[f.first].prev = slot;
+    f.first = slot;
   } else {
-    t.prev = flow->last;
-    tasks_[flow->last].next = slot;
-    flow->last = slot;
+    t.prev = f.last;
+    tasks_[f.last].next = slot;
+    f.last = slot;
   }
-  ++flow->size;
+  ++f.size;
   ++size_;
+  ++(f.listed ? classes_[f.key.cls].size : classes_[f.key.cls].held_size);
+  list_if_ready(id);
 }
 
 void ReadyQueue::unlink(Flow& f, TaskSlot slot) {
@@ -51,90 +161,130 @@ void ReadyQueue::unlink(Flow& f, TaskSlot slot) {
   t.prev = t.next = kNoSlot;
   --f.size;
   --size_;
+  --(f.listed ? classes_[f.key.cls].size : classes_[f.key.cls].held_size);
 }
 
-void ReadyQueue::drop_flow(Class& c, Levels::iterator level, std::size_t flow) {
-  Level& l = level->second;
-  l.flows.erase(l.flows.begin() + static_cast<std::ptrdiff_t>(flow));
-  if (l.flows.empty()) {
-    c.levels.erase(level);
-  } else if (flow < l.turn) {
-    --l.turn;
-  } else if (flow == l.turn) {
-    l.left = 0;
-    if (l.turn == l.flows.size()) l.turn = 0;
-  }
-}
-
-void ReadyQueue::remove(ClassId cls, std::int32_t priority, std::uint32_t client, TaskSlot slot) {
-  Class& c = classes_[cls];
-  if (is_held(client)) {
-    const auto flow = c.held.find({priority, client});
-    assert(flow != c.held.end());
-    unlink(flow->second, slot);
-    --c.held_size;
-    if (flow->second.size == 0) c.held.erase(flow);
-    return;
-  }
-  const auto level = c.levels.find(priority);
-  assert(level != c.levels.end());
-  auto& flows = level->second.flows;
-  const auto flow = std::find_if(flows.begin(), flows.end(), [&](const Flow& f) { return f.client == client; });
-  assert(flow != flows.end());
-  unlink(*flow, slot);
-  --c.size;
-  if (flow->size == 0) drop_flow(c, level, static_cast<std::size_t>(flow - flows.begin()));
+void ReadyQueue::remove(FlowId id, TaskSlot slot) {
+  unlink(flows_[id], slot);
+  if (flows_[id].size != 0) return;
+  unlist(id);
+  unpark(id);
 }
 
 void ReadyQueue::hold(std::uint32_t client, bool held) {
   if (held ? !held_.insert(client).second : held_.erase(client) == 0) return;
-  for (Class& c : classes_) {
+  const auto flows = by_client_.find(client);
+  if (flows == by_client_.end()) return;
+  for (const FlowId id : flows->second) {
+    flows_[id].held = held;
     if (held) {
-      for (auto level = c.levels.begin(); level != c.levels.end();) {
-        const auto next = std::next(level);
-        auto& flows = level->second.flows;
-        const auto flow = std::find_if(flows.begin(), flows.end(), [&](const Flow& f) { return f.client == client; });
-        if (flow != flows.end()) {
-          c.size -= flow->size;
-          c.held_size += flow->size;
-          c.held.emplace(std::make_pair(level->first, client), *flow);
-          drop_flow(c, level, static_cast<std::size_t>(flow - flows.begin()));
-        }
-        level = next;
-      }
+      unlist(id);
     } else {
-      for (auto flow = c.held.begin(); flow != c.held.end();) {
-        if (flow->first.second != client) {
-          ++flow;
-          continue;
-        }
-        c.held_size -= flow->second.size;
-        c.size += flow->second.size;
-        c.levels[flow->first.first].flows.push_back(flow->second);
-        flow = c.held.erase(flow);
-      }
+      list_if_ready(id);
     }
   }
 }
 
-TaskSlot ReadyQueue::pop(ClassId cls) {
-  Class& c = classes_[cls];
-  assert(c.size > 0);
-  const auto level = c.levels.begin();
-  Level& l = level->second;
-  if (l.left == 0) l.left = kTurn;
-  const std::size_t flow = l.turn;
-  const TaskSlot slot = l.flows[flow].first;
-  if (--l.left == 0 && tasks_[slot].next != kNoSlot) l.turn = (l.turn + 1) % l.flows.size();
-  unlink(l.flows[flow], slot);
-  --c.size;
-  if (l.flows[flow].size == 0) drop_flow(c, level, flow);
+std::pair<std::int32_t, const ReadyQueue::Level*> ReadyQueue::top(ClassId cls) const {
+  for (const auto& [priority, level] : classes_[cls].levels) {
+    if (level.turn != kNone) return {priority, &level};
+  }
+  return {0, nullptr};
+}
+
+ReadyQueue::Level* ReadyQueue::top_level(ClassId cls) { return const_cast<Level*>(top(cls).second); }
+
+bool ReadyQueue::prepare(ClassId cls, Time now) {
+  for (Level* level = top_level(cls); level != nullptr; level = top_level(cls)) {
+    const FlowId id = shares_[level->turn].turn;
+    Flow& f = flows_[id];
+    if (f.key.limit == kNoLimit || limits_[f.key.limit].opens(now) <= now) return true;
+    unlist(id);
+    f.parked = true;
+    limits_.park(f.key.limit, cls, f.key.priority, id, now);
+  }
+  return false;
+}
+
+TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
+  Level* level = top_level(cls);
+  assert(level != nullptr);
+  Share& s = shares_[level->turn];
+  const FlowId id = s.turn;
+  Flow& f = flows_[id];
+  if (level->left == 0) level->left = kTurn;
+  if (s.left == 0) s.left = kTurn;
+  const TaskSlot slot = f.first;
+  unlink(f, slot);
+  if (f.key.limit != kNoLimit) limits_[f.key.limit].start(now);
+  --s.left;
+  --level->left;
+  if (f.size == 0) {
+    const bool share_ends = s.listed == 1;
+    unlist(id);
+    if (share_ends) return slot;
+  } else if (s.left == 0) {
+    s.turn = f.next;
+  }
+  if (level->left == 0) level->turn = s.next;
   return slot;
 }
 
 TaskNumber ReadyQueue::head(ClassId cls) const {
-  const Level& l = classes_[cls].levels.begin()->second;
-  return tasks_[l.flows[l.turn].first].number;
+  return tasks_[flows_[shares_[top(cls).second->turn].turn].first].number;
+}
+
+void ReadyQueue::unpark(FlowId id) {
+  Flow& f = flows_[id];
+  if (!f.parked) return;
+  f.parked = false;
+  limits_.unpark(f.key.limit, f.key.cls, f.key.priority, id);
+  list_if_ready(id);
+}
+
+bool ReadyQueue::wake(LimitId limit, Time now) {
+  scratch_.clear();
+  woken_.clear();
+  limits_.wake(limit, now, scratch_);
+  for (const FlowId flow : scratch_) {
+    unpark(flow);
+    woken_.push_back(flows_[flow].key.cls);
+  }
+  return !woken_.empty();
+}
+
+bool ReadyQueue::ended(FlowId flow, Time now) {
+  const LimitId limit = flows_[flow].key.limit;
+  if (limit == kNoLimit) return false;
+  --limits_[limit].in_use;
+  return wake(limit, now);
+}
+
+bool ReadyQueue::set_limit(const std::string& name, std::uint32_t running, std::uint32_t starts, Time per, bool set,
+                           Time now) {
+  woken_.clear();
+  if (!set && limits_.find(name) == kNoLimit) return false;
+  const LimitId id = limits_.named(name);
+  Limit& l = limits_[id];
+  l.running = set ? running : 0;
+  l.starts = set ? starts : 0;
+  l.per = per;
+  l.set = set;
+  l.next_start = std::min(l.next_start, now);
+  scratch_.clear();
+  limits_.wake_all(id, scratch_);
+  for (const FlowId flow : std::vector<FlowId>(scratch_)) {
+    unpark(flow);
+    woken_.push_back(flows_[flow].key.cls);
+  }
+  limits_.drop_if_free(id);
+  return !woken_.empty();
+}
+
+std::uint64_t ReadyQueue::waiting_for(LimitId limit) const {
+  std::uint64_t n = 0;
+  for (const Flow& f : flows_) n += f.users != 0 && f.key.limit == limit ? f.size : 0;
+  return n;
 }
 
 }  // namespace futured::scheduler

@@ -8,6 +8,18 @@ namespace {
 constexpr std::size_t kRetentionPortion = 4096;
 }  // namespace
 
+/// Its retention is over.
+void Scheduler::unkeep(TaskSlot slot) {
+  TaskRecord& t = tasks_[slot];
+  if ((t.flags & kKept) == 0) return;
+  t.flags &= static_cast<std::uint8_t>(~kKept);
+  if (t.watchers == 0) {
+    counts_.kept_bytes -= t.payload.size();
+    counts_.bytes += t.payload.size();
+  }
+  forget_if_free(slot);
+}
+
 void Scheduler::handle(const Event& event, Time now, Actions& actions) {
   std::visit([&](const auto& e) { on(e, now, actions); }, event);
 }
@@ -18,17 +30,11 @@ void Scheduler::advance(Time now, Actions& actions) {
     Worker& worker = table_.workers[w];
     if (worker.id != 0 && worker.gives_up <= now) lose(w, {worker.id, false, {}, 0, 0}, now, actions);
   }
-  sweep_sessions(now, actions);
+  fire_timers(now, actions);
+  ready_.advance(now, [this](ClassId cls) { table_.pools[table_.classes[cls].pool].ready = true; });
+  sweep(now, actions);
   const auto unkeep = [this](TaskNumber task) {
-    const TaskSlot slot = tasks_.find(task);
-    if (slot == kNoSlot) return;
-    TaskRecord& t = tasks_[slot];
-    t.flags &= static_cast<std::uint8_t>(~kKept);
-    if (t.watchers == 0) {
-      counts_.kept_bytes -= t.payload.size();
-      counts_.bytes += t.payload.size();
-    }
-    forget_if_free(slot);
+    if (const TaskSlot slot = tasks_.find(task); slot != kNoSlot) this->unkeep(slot);
   };
   retention_.advance(now, kRetentionPortion, unkeep);
   for (std::size_t n = 0; retention_.size() > limits_.kept_tasks || counts_.kept_bytes > limits_.kept_bytes; ++n) {
@@ -38,6 +44,7 @@ void Scheduler::advance(Time now, Actions& actions) {
     }
     unkeep(retention_.pop_oldest());
   }
+  end_condemned(now, actions);
   if (!draining_) dispatch(now, actions);
   flush_deliveries(actions);
   feed_starved(actions);
@@ -45,7 +52,8 @@ void Scheduler::advance(Time now, Actions& actions) {
 
 Time Scheduler::next_deadline() const {
   if (more_now_ || !burials_.empty()) return 0;
-  Time next = retention_.next_deadline();
+  Time next = std::min({retention_.next_deadline(), timers_.next(), ready_.next_deadline()});
+  for (const WorkerIndex w : condemned_) next = std::min(next, table_.workers[w].kill_at);
   for (const SessionId id : absent_) {
     next = std::min({next, sessions_[id].expires, sessions_[id].cancel_at});
   }
@@ -53,20 +61,6 @@ Time Scheduler::next_deadline() const {
     if (worker.id != 0) next = std::min(next, worker.gives_up);
   }
   return next;
-}
-
-Reason Scheduler::reason(TaskSlot slot) const {
-  const TaskRecord& t = tasks_[slot];
-  switch (t.phase) {
-    case Phase::queued:
-      return class_of(slot).offering.empty() ? Reason::no_worker : Reason::none;
-    case Phase::assigned:
-      return (t.flags & kStopSent) != 0 ? Reason::cancelling : Reason::assigned;
-    case Phase::running:
-      return (t.flags & kStopSent) != 0 ? Reason::cancelling : Reason::none;
-    default:
-      return Reason::none;
-  }
 }
 
 bool Scheduler::owes_deliveries() const {

@@ -10,15 +10,20 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/scheduler/action.hpp"
+#include "daemon/scheduler/edges.hpp"
 #include "daemon/scheduler/event.hpp"
+#include "daemon/scheduler/groups.hpp"
 #include "daemon/scheduler/ready_queue.hpp"
 #include "daemon/scheduler/retention.hpp"
 #include "daemon/scheduler/session_table.hpp"
 #include "daemon/scheduler/task_table.hpp"
+#include "daemon/scheduler/timers.hpp"
 #include "daemon/scheduler/worker_table.hpp"
 
 namespace futured::scheduler {
@@ -34,10 +39,13 @@ struct Limits {
   std::uint64_t window_bytes = 256ULL << 20;
   Time session_resume = 60'000'000'000;  ///< how long outcomes are held for a client that went away
   Time worker_return = 5'000'000'000;    ///< how long a disconnected worker started by hand may take to come back
+  Time stop_grace = 5'000'000'000;       ///< how long a call may take to stop when its time is over
+  Time neighbour_time = 10'000'000'000;  ///< for the calls beside one that did not stop, before their process goes
+  Time own_keep = 86'400'000'000'000;    ///< of tasks that the daemon submits itself, if they do not say
 };
 
 struct Counts {
-  std::uint64_t queued = 0, running = 0;                                // now
+  std::uint64_t waiting = 0, queued = 0, running = 0;                   // now
   std::uint64_t succeeded = 0, failed = 0, cancelled = 0, expired = 0;  // since the start
   std::uint64_t submitted = 0;
   std::uint64_t stale_reports = 0;  ///< completions whose token was not current
@@ -48,8 +56,9 @@ struct Counts {
 
 class Scheduler {
  public:
-  /// `epoch` is another one at every start of the daemon.
-  Scheduler(Limits limits, std::uint32_t epoch) : limits_(limits), epoch_(epoch) {}
+  /// `epoch` is another one at every start of the daemon. `seed` is of the jitter of retries.
+  Scheduler(Limits limits, std::uint32_t epoch, std::uint64_t seed = 1)
+      : limits_(limits), epoch_(epoch), random_(seed) {}
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -68,6 +77,12 @@ class Scheduler {
     return cls == kNoClass ? spec(slot).pool : table_.pools[table_.classes[cls].pool].name;
   }
   Reason reason(TaskSlot slot) const;
+  /// Why it does not run, in a sentence that names what to change; what it does, if it runs or has ended.
+  std::string explain(TaskSlot slot, Time now) const;
+  std::uint32_t retries_left(TaskSlot slot) const;
+  const GroupTable& groups() const { return groups_; }
+  const ReadyQueue& ready() const { return ready_; }
+  const std::set<std::string>& paused_types() const { return paused_types_; }
   AttemptToken token(TaskSlot slot) const { return {epoch_, tasks_[slot].attempt, tasks_[slot].number}; }
   TaskId id(TaskSlot slot) const { return {sessions_[tasks_.extent_of(slot).session].stream, tasks_.seq_of(slot)}; }
   const WorkerTable& workers() const { return table_; }
@@ -86,7 +101,7 @@ class Scheduler {
   /// After Abandon: every task has ended.
   bool abandoned() const { return abandon_next_ != kNotAbandoned && abandon_next_ >= tasks_.next_number(); }
   /// Tasks sent to a worker and not ended.
-  std::uint64_t at_workers() const { return live_tasks() - ready_.size(); }
+  std::uint64_t at_workers() const { return counts_.queued + counts_.running - ready_.size(); }
   /// Outcomes that connected clients have not taken yet.
   bool owes_deliveries() const;
   const Limits& limits() const { return limits_; }
@@ -111,6 +126,56 @@ class Scheduler {
   void on(const event::Drain&, Time, Actions&);
   void on(const event::Abandon&, Time, Actions&);
   void abandon_portion(Time now, Actions& actions);
+
+  // orders.cpp
+  void on(const event::SubmitOwn&, Time, Actions&);
+  void on(const event::Forget&, Time, Actions&);
+  void on(const event::SetPaused&, Time, Actions&);
+  void on(const event::SetLimit&, Time, Actions&);
+  void on(const event::CloseGroup&, Time, Actions&);
+  void apply_pauses(Actions& actions);
+
+  // lifecycle.cpp
+  std::uint64_t* bucket(Phase phase);
+  void enter(TaskRecord& t, Phase phase);
+  void admit(TaskSlot slot, Time now);
+  void requeue(TaskSlot slot, bool front);
+  void take_out(TaskSlot slot);
+  void wake_if_free(TaskSlot slot, Time now);
+  Time next_timer(TaskSlot slot) const;
+  void rearm(TaskSlot slot);
+  void timer_fired(TaskSlot slot, Time now, Actions& actions);
+  void fire_timers(Time now, Actions& actions);
+  void stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& actions);
+  void stopped(TaskSlot slot, std::string message, Time now, Actions& actions);
+  void grace_over(TaskSlot slot, Time now, Actions& actions);
+  void condemn(WorkerIndex w, Time kill_at, Actions& actions);
+  void end_condemned(Time now, Actions& actions);
+  void recall(TaskSlot slot, Actions& actions);
+  Time backoff(TaskSlot slot, Time retry_after);
+  std::uint64_t draw();
+  void replace_payload(TaskSlot slot, Slice payload);
+  void attempt_failed(TaskSlot slot, Failure failure, Slice reply, Time now, Actions& actions);
+  void finish(TaskSlot slot, Phase phase, std::optional<Failure> failure, Slice reply, Time now, Actions& actions);
+  void join_group(SpecId spec);
+  void group_ended(GroupId group, Phase phase);
+  void reject(TaskSlot slot, ErrorKind kind, std::string message, Time now, Actions& actions);
+
+  // dependencies.cpp
+  void link_portion(std::size_t& portion, Time now, Actions& actions);
+  bool link(TaskSlot slot, const Dependency& dependency, bool input, Time now, Actions& actions);
+  void release_portion(std::size_t& portion, Time now, Actions& actions);
+  bool append_input(TaskSlot slot, const Slice& reply, Time now, Actions& actions);
+
+  // keys.cpp
+  TaskSlot holder(const Spec& spec) const;
+  bool input_differs(TaskSlot holder, const Slice& input) const;
+  void take_key(TaskSlot slot);
+  void drop_key(TaskSlot slot);
+  void follow_existing(SessionId session, Seq seq, TaskSlot slot);
+  void drop_aliases(TaskNumber number);
+  void tell_existing(Accepted& accepted) const;
+
   struct Placement {
     ClassId cls = kNoClass;
     std::string refusal, warning;
@@ -121,17 +186,19 @@ class Scheduler {
   void take_up_to(SessionId id, std::uint64_t processed);
   void release(TaskSlot slot);
   void forget_if_free(TaskSlot slot);
+  void unkeep(TaskSlot slot);
   void owe(SessionId id, std::int64_t bytes);
   void unfollow(SessionId id, std::uint64_t handle);
-  SpecId add_spec(const Spec& spec, ClassId cls);
+  SpecId add_spec(const Spec& spec, ClassId cls, SessionId session);
   void drop_spec(SpecId spec);
   void extent_closed(const Extent& extent);
   void bury_if_free(SessionId id, Actions& actions);
-  void sweep_sessions(Time now, Actions& actions);
+  void sweep(Time now, Actions& actions);
+  void sweep_sessions(std::size_t& portion, Time now, Actions& actions);
   Verdict cancel(TaskSlot slot, bool running_too, Time grace, Time now, Actions& actions, bool& pending);
   void settle_cancel(TaskSlot slot, Verdict verdict, Actions& actions);
   bool full() const { return live_tasks() >= limits_.tasks || counts_.bytes >= limits_.bytes; }
-  std::uint64_t live_tasks() const { return counts_.queued + counts_.running; }
+  std::uint64_t live_tasks() const { return counts_.waiting + counts_.queued + counts_.running; }
   void want_delivery(SessionId id);
   void grant(SessionId id);
   void feed_starved(Actions& actions);
@@ -152,13 +219,9 @@ class Scheduler {
   ClassId class_named(std::uint32_t pool, const TypeOffer& type);
   void offer(WorkerIndex w, const std::vector<TypeOffer>& types);
   void attach_to_worker(TaskSlot slot, WorkerIndex w);
-  void detach_from_worker(TaskSlot slot);
+  void detach_from_worker(TaskSlot slot, Time now);
   void started(TaskSlot slot, Time now, Actions& actions);
   void end_attempt(TaskSlot slot, Attempt::Ending ending, std::string message, Time now);
-  void attempt_failed(TaskSlot slot, Failure failure, Time now, Actions& actions);
-  void requeue(TaskSlot slot, bool front);
-  void replace_payload(TaskSlot slot, Slice payload);
-  void finish(TaskSlot slot, Phase phase, std::optional<Failure> failure, Time now, Actions& actions);
   void lose(WorkerIndex w, const event::WorkerLost& why, Time now, Actions& actions);
 
   // dispatch.cpp
@@ -182,7 +245,12 @@ class Scheduler {
   SessionTable sessions_;
   WorkerTable table_;
   Retention retention_;
+  Timers timers_;
+  EdgeTable edges_;
+  GroupTable groups_;
   Counts counts_;
+  std::uint64_t random_;
+  std::set<std::string> paused_types_;
   WorkerId next_worker_ = 1;
   std::size_t connected_clients_ = 0;
 
@@ -202,6 +270,29 @@ class Scheduler {
     TaskNumber number = 0;
   };
   std::deque<Sweep> sweeps_;
+  /// Dependencies that are still to be looked up.
+  struct Linking {
+    TaskNumber task = 0;
+    std::uint32_t dependency = 0;
+    std::uint64_t offset = 0;  ///< within the range of that dependency
+  };
+  std::deque<Linking> linkings_;
+  /// What waited for a task or a group that has ended, still to be told.
+  struct Release {
+    EdgeId list = kNone;
+    TaskSlot task = kNoSlot;  ///< held until all are told; kNoSlot: it was a group
+    std::string group;
+    bool all_succeeded = false;  ///< of the group
+  };
+  std::deque<Release> releases_;
+  struct KeyHolder {
+    TaskNumber task = 0;
+    std::uint64_t input = 0;  ///< hash of its input
+  };
+  std::unordered_map<std::string, KeyHolder> keys_;  ///< looked up, never walked
+  std::map<TaskNumber, std::vector<std::pair<TaskNumber, ExtentId>>> aliases_;
+  SessionId own_session_ = kNoSession;
+  std::vector<WorkerIndex> condemned_;
   std::vector<SessionId> burials_;  ///< sessions that may be forgotten now
   static constexpr Time kDisconnectGrace = 5'000'000'000;
   struct PendingCancel {

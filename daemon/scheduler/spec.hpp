@@ -14,10 +14,11 @@ namespace futured::scheduler {
 /// How a task must have ended for another that waits for it.
 enum class Condition : std::uint8_t { success, failure, any };
 
-/// A task, or all tasks of a group, that must have ended.
+/// Earlier tasks with consecutive numbers or ids, or all tasks of a group, that must have ended.
 struct Dependency {
   TaskNumber number = 0;
-  TaskId id;          ///< used when number is 0
+  TaskId id;  ///< used when number is 0
+  std::uint64_t count = 1;
   std::string group;  ///< not empty: instead of a task
   Condition on = Condition::success;
 
@@ -77,6 +78,13 @@ inline std::uint64_t size_of(const Spec& s) {
 using ClassId = std::uint32_t;
 inline constexpr ClassId kNoClass = UINT32_MAX;
 
+/// Where in its class a task waits; see ReadyQueue.
+using FlowId = std::uint32_t;
+inline constexpr FlowId kNoFlow = UINT32_MAX;
+
+using GroupId = std::uint32_t;
+inline constexpr GroupId kNoGroup = UINT32_MAX;
+
 using SpecId = std::uint32_t;
 
 /// Counted specs by index. A spec lives as long as a task uses it; references stay valid until then.
@@ -84,11 +92,14 @@ class SpecTable {
  public:
   struct Entry {
     Spec spec;
-    ClassId cls = kNoClass;
+    ClassId cls = kNoClass;  ///< kNoClass: its tasks are refused
+    FlowId flow = kNoFlow;
+    GroupId group = kNoGroup;
+    bool timed = false;  ///< it has a time of any kind
     std::uint32_t users = 0;
   };
   /// Takes the spec in with no users yet; the caller adds them at once.
-  SpecId add(Spec spec, ClassId cls) {
+  SpecId add(Entry entry) {
     SpecId id = 0;
     if (free_.empty()) {
       id = static_cast<SpecId>(entries_.size());
@@ -97,16 +108,15 @@ class SpecTable {
       id = free_.back();
       free_.pop_back();
     }
-    *entries_[id] = Entry{std::move(spec), cls, 0};
+    *entries_[id] = std::move(entry);
+    entries_[id]->users = 0;
     return id;
   }
   const Entry& operator[](SpecId id) const { return *entries_[id]; }
   void use(SpecId id, std::uint32_t n = 1) { entries_[id]->users += n; }
-  /// True if it was the last user: the spec is gone.
+  /// True if it was the last user: the spec is gone with the next add().
   bool drop(SpecId id) {
-    Entry& e = *entries_[id];
-    if (--e.users != 0) return false;
-    e.spec = {};
+    if (--entries_[id]->users != 0) return false;
     free_.push_back(id);
     return true;
   }

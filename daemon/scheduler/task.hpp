@@ -2,7 +2,10 @@
 //
 //                    submit
 //                      |
-//                      v      recall, worker lost, retry
+//                      v   a time, other tasks            another attempt, later
+//                   waiting <-----------------------------+
+//                      |                                  |
+//                      v   recall, worker lost, retry     |
 //                   queued <------------------------------+
 //                      |                                  |
 //                      |  dispatch                        |
@@ -12,8 +15,8 @@
 //                      v                                  |
 //                   running ------------------------------+
 //                      |
-//                      v
-//      succeeded | failed | cancelled      (from queued and assigned too)
+//                      v   (from all of the above)
+//      succeeded | failed | cancelled | expired
 //                      |
 //                      v  taken by everyone attached, and `keep` has passed
 //                  forgotten
@@ -34,13 +37,15 @@ using ExtentId = std::uint32_t;
 using WorkerIndex = std::uint32_t;
 inline constexpr std::uint32_t kNone = UINT32_MAX;
 
-enum class Phase : std::uint8_t { free, queued, assigned, running, succeeded, failed, cancelled, expired };
+enum class Phase : std::uint8_t { free, waiting, queued, assigned, running, succeeded, failed, cancelled, expired };
 inline constexpr bool is_terminal(Phase p) { return p >= Phase::succeeded; }
 inline constexpr bool is_at_worker(Phase p) { return p == Phase::assigned || p == Phase::running; }
 inline constexpr TaskState state_of(Phase p) {
   switch (p) {
     case Phase::free:
       return TaskState::unknown;
+    case Phase::waiting:
+      return TaskState::waiting;
     case Phase::queued:
     case Phase::assigned:
       return TaskState::queued;
@@ -64,6 +69,7 @@ enum : std::uint8_t {
   kStopSent = 2,       ///< the worker was told to stop it
   kCancelPending = 4,  ///< cancelled if the recall succeeds
   kKept = 8,           ///< its retention has not passed
+  kRan = 16,           ///< a call of it has started at least once
 };
 
 struct TaskRecord {
@@ -99,23 +105,41 @@ struct Attempt {
     crashed,
     cancelled,
     recalled,
-    lost
+    lost,
+    timed_out,
   } ending = Ending::none;
   std::string message;
 };
 
-/// What only tasks have that were dispatched or failed.
+/// Why a call was told to stop; a stronger cause takes the place of a weaker one.
+enum class Stop : std::uint8_t { none, timeout, deadline, cancel };
+
+/// Edges of the graph of dependencies, by index; see Dependencies.
+using EdgeId = std::uint32_t;
+
+/// What only tasks have that were dispatched, wait for something or failed.
 struct SideRecord {
   std::vector<Attempt> attempts;     ///< the last kMaxAttemptsKept
   std::unique_ptr<Failure> failure;  ///< terminal, not succeeded
+  Slice input;                       ///< terminal, not succeeded, kept: for another task with the same input
   Time ended = 0;
+  Time due = 0;         ///< waiting: not before; 0: not for a time
+  Time stop_until = 0;  ///< told to stop: when that is given up
+  TaskNumber retry_of = 0;
   std::uint32_t spent_retries = 0;
+  std::uint32_t unmet = 0;  ///< dependencies not met yet, and one while they are being linked
+  EdgeId dependants = kNone;
+  Stop stop = Stop::none;
 
   void reset() {
     attempts.clear();  // keeps its memory: the record is used again
     failure.reset();
-    ended = 0;
-    spent_retries = 0;
+    input = {};
+    ended = due = stop_until = 0;
+    retry_of = 0;
+    spent_retries = unmet = 0;
+    dependants = kNone;
+    stop = Stop::none;
   }
 };
 inline constexpr std::size_t kMaxAttemptsKept = 20;

@@ -31,10 +31,13 @@ TaskSlot TaskTable::add(ExtentId extent) {
   t = TaskRecord{};
   t.number = number;
   t.extent = extent;
-  t.phase = Phase::queued;
   ++extents_[extent].live;
   ++live_;
+  enter_number(number, slot);
+  return slot;
+}
 
+void TaskTable::enter_number(TaskNumber number, TaskSlot slot) {
   const std::size_t chunk = number >> kChunkBits;
   if (chunk >= numbers_.size()) numbers_.resize(chunk + 1);
   NumberChunk& n = numbers_[chunk];
@@ -44,15 +47,30 @@ TaskSlot TaskTable::add(ExtentId extent) {
   }
   n.slots[number & kChunkMask] = slot;
   ++n.live;
-  return slot;
+}
+
+void TaskTable::drop_number(TaskNumber number) {
+  NumberChunk& n = numbers_[number >> kChunkBits];
+  n.slots[number & kChunkMask] = kNoSlot;
+  // The chunk that numbers are being issued from stays, so that it is not made again and again.
+  if (--n.live == 0 && (next_number_ >> kChunkBits) != (number >> kChunkBits)) n.slots.reset();
+}
+
+TaskNumber TaskTable::alias(ExtentId extent, TaskSlot of) {
+  const TaskNumber number = next_number_++;
+  ++extents_[extent].live;
+  enter_number(number, of);
+  return number;
+}
+
+bool TaskTable::drop_alias(TaskNumber alias, ExtentId extent) {
+  drop_number(alias);
+  return drop_extent(extent);
 }
 
 bool TaskTable::forget(TaskSlot slot) {
   TaskRecord& t = (*this)[slot];
-  NumberChunk& n = numbers_[t.number >> kChunkBits];
-  n.slots[t.number & kChunkMask] = kNoSlot;
-  // The chunk that numbers are being issued from stays, so that it is not made again and again.
-  if (--n.live == 0 && (next_number_ >> kChunkBits) != (t.number >> kChunkBits)) n.slots.reset();
+  drop_number(t.number);
   if (t.side != kNone) {
     sides_[t.side >> kSideBits][t.side & kSideMask].reset();
     free_sides_.push_back(t.side);
@@ -81,7 +99,8 @@ TaskNumber TaskTable::next_live(TaskNumber from) const {
     const NumberChunk& chunk = numbers_[n >> kChunkBits];
     const TaskNumber end = (n | kChunkMask) + 1;
     for (; chunk.live != 0 && n < end && n < next_number_; ++n) {
-      if (chunk.slots[n & kChunkMask] != kNoSlot) return n;
+      const TaskSlot slot = chunk.slots[n & kChunkMask];
+      if (slot != kNoSlot && (*this)[slot].number == n) return n;
     }
     n = end;
   }
@@ -94,7 +113,8 @@ TaskNumber TaskTable::previous_live(TaskNumber from) const {
     const TaskNumber begin = n & ~TaskNumber{kChunkMask};
     if (chunk.live != 0) {
       for (TaskNumber i = n + 1; i-- > begin;) {
-        if (chunk.slots[i & kChunkMask] != kNoSlot) return i;
+        const TaskSlot slot = chunk.slots[i & kChunkMask];
+        if (slot != kNoSlot && (*this)[slot].number == i) return i;
       }
     }
     n = begin == 0 ? 0 : begin - 1;

@@ -18,16 +18,20 @@ class TaskTable {
   ExtentId open_extent(SessionId session, Seq first_seq, std::uint32_t count, Time now);
   /// The batch is complete: from now on the extent closes with its last task. Returns true if that is now.
   bool seal(ExtentId extent) { return drop_extent(extent); }
-  /// The next task of the extent just opened. Phase is queued, everything else default.
+  /// The next task of the extent just opened, everything default.
   TaskSlot add(ExtentId extent);
+  /// The next number of the extent just opened is another name of a task that there is.
+  TaskNumber alias(ExtentId extent, TaskSlot of);
+  /// Such a name is gone; closes its extent with its last task. Returns true if it did.
+  bool drop_alias(TaskNumber alias, ExtentId extent);
   /// Frees record, side record and index entry; closes the extent with its last task. Returns true if it did.
   bool forget(TaskSlot slot);
 
   /// kNoSlot if forgotten or never issued.
   TaskSlot find(TaskNumber number) const;
   bool issued(TaskNumber number) const { return number != 0 && number < next_number_; }
-  /// The first number >= `from`, or the last <= `from`, that is not forgotten; 0 if there is none. Skips thousands of
-  /// forgotten ones in a step.
+  /// The first number >= `from`, or the last <= `from`, that is not forgotten and no alias; 0 if there is none. Skips
+  /// thousands of forgotten ones in a step.
   TaskNumber next_live(TaskNumber from) const;
   TaskNumber previous_live(TaskNumber from) const;
   TaskNumber next_number() const { return next_number_; }
@@ -55,6 +59,8 @@ class TaskTable {
   friend struct Invariants;
 
   bool drop_extent(ExtentId extent);
+  void enter_number(TaskNumber number, TaskSlot slot);
+  void drop_number(TaskNumber number);
 
   static constexpr unsigned kChunkBits = 12;
   static constexpr std::uint32_t kChunkMask = (1u << kChunkBits) - 1;

@@ -23,6 +23,9 @@ struct Worker {
   ConnectionId connection = 0;  ///< 0: disconnected
   bool announcing = false;      ///< came back; what it holds is not known yet
   bool draining = false;
+  bool condemned = false;  ///< a call in it did not stop when told to: it gets no more work and is replaced
+  bool kill_sent = false;
+  Time kill_at = kNever;   ///< condemned: when its other calls have had their time
   Time gives_up = kNever;  ///< disconnected and started by hand: when it counts as lost
   std::uint32_t slots[kLanes] = {0, 0};
   std::uint64_t credit[kLanes] = {0, 0};  ///< absolute, of this connection
@@ -30,13 +33,15 @@ struct Worker {
   std::uint32_t in_flight[kLanes] = {0, 0};
   std::uint32_t running[kLanes] = {0, 0};       ///< of them reported as running
   std::uint32_t recalled[kLanes] = {0, 0};      ///< of them asked back, not answered
+  std::uint32_t written_off[kLanes] = {0, 0};   ///< slots held by calls that did not stop
   TaskSlot oldest = kNoSlot, newest = kNoSlot;  ///< its tasks, in order of dispatch
   std::vector<ClassId> classes;                 ///< what it offers
   std::uint64_t completed = 0;
 
-  bool takes_work() const { return connection != 0 && !draining && !announcing; }
+  bool takes_work() const { return connection != 0 && !draining && !announcing && !condemned; }
   std::uint32_t free_slots(std::size_t lane) const {
-    return slots[lane] > in_flight[lane] ? slots[lane] - in_flight[lane] : 0;
+    const std::uint32_t taken = in_flight[lane] + written_off[lane];
+    return slots[lane] > taken ? slots[lane] - taken : 0;
   }
   std::uint64_t credit_left(std::size_t lane) const {
     return credit[lane] > sent[lane] ? credit[lane] - sent[lane] : 0;
@@ -52,14 +57,16 @@ struct Pool {
   std::vector<WorkerIndex> workers;  ///< connected or expected back, in order of arrival
   std::vector<ClassId> classes;
   std::uint32_t processes = 0;  ///< wanted; 0 also where workers are started by hand
-  bool ready = false;           ///< something changed that may allow a dispatch
-  bool freed = false;           ///< a worker has less to do than before: it may take from a neighbour
+  bool paused = false;
+  bool ready = false;  ///< something changed that may allow a dispatch
+  bool freed = false;  ///< a worker has less to do than before: it may take from a neighbour
 };
 
 struct Class {
   std::uint32_t pool = 0;
   std::string type;
   Lane lane = Lane::thread;
+  bool paused = false;  ///< its pool or its type is
   std::vector<WorkerIndex> offering;
   std::size_t turn = 0;          ///< index in `offering` of who is asked first
   std::uint64_t at_workers = 0;  ///< its tasks there; while there are any the lane stays
@@ -75,7 +82,7 @@ class WorkerTable {
   }
   std::uint32_t pool_named(const std::string& name) {
     const auto [it, added] = pool_by_name_.try_emplace(name, static_cast<std::uint32_t>(pools.size()));
-    if (added) pools.push_back(Pool{name, {}, {}, false, false});
+    if (added) pools.emplace_back().name = name;
     return it->second;
   }
   ClassId find_class(std::uint32_t pool, const std::string& type) const {
@@ -85,7 +92,10 @@ class WorkerTable {
   /// `id` is the ready queue's for the new class.
   void add_class(ClassId id, std::uint32_t pool, const TypeOffer& type) {
     if (classes.size() <= id) classes.resize(id + 1);
-    classes[id] = Class{pool, type.name, type.lane, {}, 0, 0};
+    classes[id] = Class{};
+    classes[id].pool = pool;
+    classes[id].type = type.name;
+    classes[id].lane = type.lane;
     class_by_name_.emplace(std::make_pair(pool, type.name), id);
     pools[pool].classes.push_back(id);
     types_[type.name].push_back(id);

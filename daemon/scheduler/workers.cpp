@@ -15,6 +15,7 @@ ClassId Scheduler::class_named(std::uint32_t pool, const TypeOffer& type) {
   if (cls == kNoClass) {
     cls = ready_.add_class();
     table_.add_class(cls, pool, type);
+    table_.classes[cls].paused = table_.pools[pool].paused || paused_types_.count(type.name) != 0;
   }
   return cls;
 }
@@ -44,12 +45,17 @@ void Scheduler::offer(WorkerIndex w, const std::vector<TypeOffer>& types) {
   }
 }
 
-void Scheduler::on(const event::WorkerHello& e, Time, Actions& actions) {
+void Scheduler::on(const event::WorkerHello& e, Time now, Actions& actions) {
   WorkerIndex w = kNone;
   if (!e.instance.empty()) {
     for (WorkerIndex i = 0; i < table_.workers.size(); ++i) {
       if (table_.workers[i].id != 0 && table_.workers[i].instance == e.instance) w = i;
     }
+  }
+  if (w != kNone && table_.workers[w].kill_sent) {
+    lose(w, {table_.workers[w].id, false, {}, 0, 0}, now, actions);
+    actions.breaches.push_back({kNoSession, e.connection, "a call in this worker did not stop when it was told to"});
+    return;
   }
   const bool resumed = w != kNone;
   const std::uint32_t pool = table_.pool_named(e.pool);
@@ -109,7 +115,7 @@ void Scheduler::attach_to_worker(TaskSlot slot, WorkerIndex w) {
   ++worker.in_flight[index(c.lane)];
 }
 
-void Scheduler::detach_from_worker(TaskSlot slot) {
+void Scheduler::detach_from_worker(TaskSlot slot, Time now) {
   TaskRecord& t = tasks_[slot];
   Worker& worker = table_.workers[t.worker];
   Class& c = table_.classes[specs_[t.spec].cls];
@@ -119,17 +125,15 @@ void Scheduler::detach_from_worker(TaskSlot slot) {
   (t.next == kNoSlot ? worker.newest : tasks_[t.next].prev) = t.prev;
   t.prev = t.next = kNoSlot;
   --worker.in_flight[lane];
-  if (t.phase == Phase::running) {
-    --worker.running[lane];
-    --counts_.running;
-  } else {
-    --counts_.queued;
-  }
+  if (t.phase == Phase::running) --worker.running[lane];
   if ((t.flags & kRecallSent) != 0) --worker.recalled[lane];
   t.flags &= static_cast<std::uint8_t>(~(kRecallSent | kStopSent | kCancelPending));
   t.worker = kNone;
   Pool& pool = table_.pools[worker.pool];
   pool.ready = pool.freed = true;
+  if (ready_.ended(specs_[t.spec].flow, now)) {
+    for (const ClassId cls : ready_.woken()) table_.pools[table_.classes[cls].pool].ready = true;
+  }
 }
 
 void Scheduler::started(TaskSlot slot, Time now, Actions& actions) {
@@ -137,9 +141,8 @@ void Scheduler::started(TaskSlot slot, Time now, Actions& actions) {
   if (t.phase != Phase::assigned) return;
   Worker& worker = table_.workers[t.worker];
   const std::size_t lane = index(class_of(slot).lane);
-  t.phase = Phase::running;
-  --counts_.queued;
-  ++counts_.running;
+  enter(t, Phase::running);
+  t.flags |= kRan;
   ++worker.running[lane];
   if ((t.flags & kRecallSent) != 0) {
     t.flags &= static_cast<std::uint8_t>(~kRecallSent);
@@ -150,6 +153,7 @@ void Scheduler::started(TaskSlot slot, Time now, Actions& actions) {
     settle_cancel(slot, Verdict::running, actions);
   }
   tasks_.side(slot).attempts.back().started = now;
+  rearm(slot);
   table_.pools[worker.pool].freed = true;  // what waits behind it may be better off elsewhere
   if (!spec(slot).detached) {
     const SessionId owner = tasks_.extent_of(slot).session;
@@ -175,82 +179,6 @@ void Scheduler::end_attempt(TaskSlot slot, Attempt::Ending ending, std::string m
   a.message = std::move(message);
 }
 
-void Scheduler::requeue(TaskSlot slot, bool front) {
-  TaskRecord& t = tasks_[slot];
-  if (t.phase != Phase::queued) {  // it comes back from a worker
-    t.phase = Phase::queued;
-    ++counts_.queued;
-  }
-  const SpecTable::Entry& entry = specs_[t.spec];
-  ready_.push(entry.cls, entry.spec.priority, tasks_.extent_of(slot).session, slot, front);
-  table_.pools[table_.classes[entry.cls].pool].ready = true;
-}
-
-void Scheduler::replace_payload(TaskSlot slot, Slice payload) {
-  TaskRecord& t = tasks_[slot];
-  counts_.bytes -= t.payload.size();
-  counts_.bytes += payload.size();
-  t.payload = std::move(payload);
-}
-
-void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failure, Time now, Actions& actions) {
-  TaskRecord& t = tasks_[slot];
-  if (t.phase == Phase::queued) --counts_.queued;
-  t.phase = phase;
-  switch (phase) {
-    case Phase::succeeded:
-      ++counts_.succeeded;
-      break;
-    case Phase::cancelled:
-      ++counts_.cancelled;
-      break;
-    case Phase::expired:
-      ++counts_.expired;
-      break;
-    default:
-      ++counts_.failed;
-  }
-  if (phase == Phase::cancelled) replace_payload(slot, {});
-  const Spec& s = spec(slot);
-  if (failure) tasks_.side(slot).failure = std::make_unique<Failure>(std::move(*failure));
-  if (s.keep_ns > 0) {
-    tasks_.side(slot).ended = now;
-    t.flags |= kKept;
-    retention_.keep(t.number, now, s.keep_ns);
-  } else if (t.side != kNone) {
-    tasks_.side(slot).ended = now;
-  }
-  settle_cancel(slot, phase == Phase::cancelled ? Verdict::cancelled : Verdict::finished, actions);
-  const TaskNumber number = t.number;
-  const SessionId owner = tasks_.extent_of(slot).session;
-  ++t.watchers;  // ours, so that it stays while it is handed out
-  if (!s.detached) deliver(owner, slot, tasks_.seq_of(slot));
-  if (!attachments_.empty()) {
-    if (const auto it = attachments_.find(number); it != attachments_.end()) {
-      const std::vector<Attachment> list = std::move(it->second);
-      attachments_.erase(it);
-      for (const Attachment& a : list) {
-        Session& watcher = sessions_[a.session];
-        watcher.attached.erase(a.handle);
-        --watcher.holds;
-        if (watcher.dead) burials_.push_back(a.session);
-        deliver(a.session, slot, a.handle);
-      }
-    }
-  }
-  release(slot);
-}
-
-void Scheduler::attempt_failed(TaskSlot slot, Failure failure, Time now, Actions& actions) {
-  SideRecord& side = tasks_.side(slot);
-  if (!failure.permanent && side.spent_retries < spec(slot).retries) {
-    ++side.spent_retries;
-    requeue(slot, false);
-    return;
-  }
-  finish(slot, Phase::failed, std::move(failure), now, actions);
-}
-
 void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
   const WorkerIndex w = table_.find(e.worker);
   if (w == kNone) return;
@@ -270,18 +198,17 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
     // A cancel that waits for a recall comes too late for a task that has ended, and in time for one that would run
     // again.
     const bool told_to_stop = (t.flags & kStopSent) != 0 || ((t.flags & kCancelPending) != 0 && !last);
-    detach_from_worker(slot);
+    detach_from_worker(slot, now);
+    t.flags |= kRan;
     if (failed == nullptr) {
       end_attempt(slot, Attempt::Ending::succeeded, {}, now);
-      replace_payload(slot, std::move(e.replies[i]));
-      finish(slot, Phase::succeeded, std::nullopt, now, actions);
+      finish(slot, Phase::succeeded, std::nullopt, std::move(e.replies[i]), now, actions);
     } else if (failed->cancelled || told_to_stop) {
-      end_attempt(slot, Attempt::Ending::cancelled, failed->failure.message, now);
-      finish(slot, Phase::cancelled, std::nullopt, now, actions);
+      stopped(slot, failed->failure.message, now, actions);
     } else {
       end_attempt(slot, Attempt::Ending::failed, failed->failure.message, now);
-      if (last) replace_payload(slot, std::move(e.replies[i]));  // what there is of a reply goes with the failure
-      attempt_failed(slot, failed->failure, now, actions);
+      // What there is of a reply goes with the failure.
+      attempt_failed(slot, failed->failure, std::move(e.replies[i]), now, actions);
     }
   }
 }
@@ -297,13 +224,12 @@ void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
       continue;
     }
     const bool cancelled = (t.flags & (kCancelPending | kStopSent)) != 0;
-    detach_from_worker(slot);
-    end_attempt(slot, cancelled ? Attempt::Ending::cancelled : Attempt::Ending::recalled, {}, now);
+    detach_from_worker(slot, now);
     if (cancelled) {
-      finish(slot, Phase::cancelled, std::nullopt, now, actions);
+      stopped(slot, {}, now, actions);
     } else {
-      t.phase = Phase::queued;  // the same token once more is stale
-      ++counts_.queued;
+      end_attempt(slot, Attempt::Ending::recalled, {}, now);
+      enter(t, Phase::queued);  // the same token once more is stale
       back.emplace_back(t.number, slot);
     }
   }
@@ -329,17 +255,20 @@ void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
     const TaskSlot previous = tasks_[slot].prev;
     if (!std::binary_search(held.begin(), held.end(), tasks_[slot].number)) {
       const bool cancelled = (tasks_[slot].flags & (kCancelPending | kStopSent)) != 0;
-      detach_from_worker(slot);  // it never arrived
-      end_attempt(slot, Attempt::Ending::lost, "the worker never received it", now);
+      detach_from_worker(slot, now);  // it never arrived
       if (cancelled) {
-        finish(slot, Phase::cancelled, std::nullopt, now, actions);
+        stopped(slot, "the worker never received it", now, actions);
       } else {
+        end_attempt(slot, Attempt::Ending::lost, "the worker never received it", now);
         requeue(slot, true);
       }
     } else {
       // Orders that were on their way when the connection broke are given again.
       const TaskRecord& t = tasks_[slot];
-      if ((t.flags & kStopSent) != 0) actions.stops.push_back({worker.id, token(slot), kDisconnectGrace});
+      if ((t.flags & kStopSent) != 0) {
+        const Time until = tasks_.side(slot).stop_until;
+        actions.stops.push_back({worker.id, token(slot), until == kNever ? 0 : std::max<Time>(until - now, 0)});
+      }
       if ((t.flags & kRecallSent) != 0) actions.recalls.push_back({worker.id, token(slot), 0});
     }
     slot = previous;
@@ -368,6 +297,7 @@ void Scheduler::on(const event::WorkerLost& e, Time now, Actions& actions) {
 void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Actions& actions) {
   std::vector<AttemptToken> running(why.running.begin(), why.running.end());
   std::sort(running.begin(), running.end());
+  const bool ours = table_.workers[w].kill_sent;  // its end is nobody's fault
   // Newest first, as in Announced.
   for (TaskSlot slot = table_.workers[w].newest; slot != kNoSlot;) {
     TaskRecord& t = tasks_[slot];
@@ -375,18 +305,21 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
     const bool stop = (t.flags & (kStopSent | kCancelPending)) != 0;
     const bool ran =
         why.knows_running ? std::binary_search(running.begin(), running.end(), token(slot)) : t.phase == Phase::running;
-    detach_from_worker(slot);
+    detach_from_worker(slot, now);
+    if (ran) t.flags |= kRan;
     const std::string how = why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
                                             : "its worker process ended with status " + std::to_string(why.status);
-    end_attempt(slot, ran ? Attempt::Ending::crashed : Attempt::Ending::lost, ran ? how : std::string{}, now);
     if (stop) {
-      finish(slot, Phase::cancelled, std::nullopt, now, actions);
-    } else if (!ran) {
+      stopped(slot, ran ? how : std::string{}, now, actions);
+    } else if (!ran || ours) {
+      end_attempt(slot, Attempt::Ending::lost,
+                  ran ? "its worker process was replaced, because another call in it did not stop" : std::string{},
+                  now);
       requeue(slot, true);
     } else {
+      end_attempt(slot, Attempt::Ending::crashed, how, now);
       if (t.crashes < UINT8_MAX) ++t.crashes;
-      const std::int32_t wanted = spec(slot).crashes;
-      const std::int32_t budget = crash_budget(wanted);
+      const std::int32_t budget = crash_budget(spec(slot).crashes);
       if (t.crashes >= budget) {
         Failure f;
         f.kind = ErrorKind::crashed;
@@ -395,8 +328,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
         f.permanent = true;
         f.message = how + " while this task ran, attempt " + std::to_string(t.attempt) + "; it was given up after " +
                     std::to_string(t.crashes) + (t.crashes == 1 ? " crash" : " crashes");
-        replace_payload(slot, {});
-        finish(slot, Phase::failed, std::move(f), now, actions);
+        finish(slot, Phase::failed, std::move(f), {}, now, actions);
       } else {
         requeue(slot, true);
       }
@@ -407,6 +339,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
   Pool& pool = table_.pools[worker.pool];
   offer(w, {});
   std::erase(pool.workers, w);
+  std::erase(condemned_, w);
   pool.ready = true;
   table_.remove(w);
 }

@@ -45,7 +45,9 @@ TEST_CASE("what was accepted already is skipped when it is submitted again") {
   b.submit_at(c, 0, 3, Bench::spec());
   CHECK(b.actions.breaches.empty());
   CHECK(b.s.counts().submitted == 3);
-  b.submit_at(c, 1, 4, Bench::spec(), "12345");
+  b.submit_at(c, 1, 2, Bench::spec());
+  CHECK(b.actions.accepted.empty());
+  b.submit_at(c, 3, 2, Bench::spec(), "12345");
   REQUIRE(b.actions.accepted.size() == 1);
   CHECK(b.actions.accepted[0].first_seq == 3);
   CHECK(b.actions.accepted[0].count == 2);

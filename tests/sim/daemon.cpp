@@ -347,6 +347,10 @@ void Daemon::lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progr
   for (const scheduler::Worker& w : core_.workers().workers) {
     if (w.id == 0 || w.spawn != spawn) continue;
     const WorkerId id = w.id;
+    // It may have ended by itself just before it was to be ended: then who is to blame is not known.
+    for (TaskSlot slot = w.kill_sent ? w.oldest : kNoSlot; slot != kNoSlot; slot = core_.tasks()[slot].next) {
+      world_.oracle().task(Oracle::key_of(core_.tasks()[slot].payload)).unsure = true;
+    }
     for (TaskSlot slot = w.oldest; slot != kNoSlot; slot = core_.tasks()[slot].next) {
       const std::uint8_t flags = core_.tasks()[slot].flags;
       if ((flags & kCancelPending) != 0) world_.oracle().saw(Seen::lost_with_pending_cancel);
@@ -486,12 +490,35 @@ void Daemon::carry_out() {
     if (reports_.count(worker) != 0) to_worker(worker, msg::RanAck{reports_[worker]});
   }
   const std::vector<Breach> breaches = std::move(actions_.breaches);
+  const std::vector<WorkerId> kills = std::move(actions_.kills);
   actions_.clear();
+  for (const WorkerId id : kills) end_worker(id);
   for (const Breach& b : breaches) {
     if (b.session != kNoSession) throw Violation("an honest client was refused: " + b.message);
     oracle.saw(Seen::session_refused);
     world_.to_peer(b.connection, msg::Refused{Code::forgotten, b.message});
     close(b.connection);
+  }
+}
+
+void Daemon::end_worker(WorkerId id) {
+  const scheduler::Worker* w = core_.worker(id);
+  if (w == nullptr) return;
+  Oracle& oracle = world_.oracle();
+  for (const auto& worker : world_.workers()) {
+    if (w->spawn != 0 ? worker->spawn() != w->spawn : worker->instance() != w->instance) continue;
+    if (w->spawn != 0) {
+      oracle.saw(Seen::deaf_worker_replaced);
+      worker->kill(9, true);
+    } else {
+      // It can only be told, and may be at its calls for long.
+      oracle.process_given_up(worker->process());
+      if (w->connection != 0) {
+        world_.to_peer(w->connection, msg::Refused{Code::refused, "a call in this worker did not stop"});
+        close(w->connection);
+      }
+    }
+    return;
   }
 }
 
@@ -563,6 +590,7 @@ void Daemon::hash_actions() {
     mix(11, x.session, x.request);
     for (const auto& item : x.items) mix(item.known, item.number, item.state);
   }
+  for (const WorkerId x : a.kills) mix(13, x);
   for (const auto& x : a.breaches) mix(12, x.session, x.connection);
   for (const auto& x : a.ended_sessions) mix(13, x);
 }

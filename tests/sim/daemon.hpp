@@ -53,6 +53,7 @@ class Daemon {
   void worker_message(Connection& connection, Message& message);
   void announced(Connection& connection);
   void close(ConnectionId connection);
+  void end_worker(WorkerId id);
   void reap();
   void lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal);
   void watch_runs();

@@ -45,7 +45,8 @@ const char* name_of(Seen what) {
                                                "a kept task was forgotten in time",
                                                "the daemon was restarted and tasks were lost",
                                                "a message went through the codec",
-                                               "both lanes ran"};
+                                               "both lanes ran",
+                                               "a process with a deaf call was replaced"};
   return names[static_cast<std::size_t>(what)];
 }
 

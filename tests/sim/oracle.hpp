@@ -61,6 +61,7 @@ enum class Seen : std::uint8_t {
   daemon_restarted_and_lost,
   through_the_codec,
   lanes_both_used,
+  deaf_worker_replaced,
   count
 };
 inline constexpr std::size_t kSeen = static_cast<std::size_t>(Seen::count);

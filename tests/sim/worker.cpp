@@ -281,11 +281,11 @@ void Worker::lost(ConnectionId connection) {
   act();
 }
 
-void Worker::kill(int signal) {
-  if (alive_) exit_process(signal);
+void Worker::kill(int signal, bool by_daemon) {
+  if (alive_) exit_process(signal, by_daemon);
 }
 
-void Worker::exit_process(int signal) {
+void Worker::exit_process(int signal, bool by_daemon) {
   if (!alive_) return;
   alive_ = false;
   std::vector<AttemptToken> in_progress;
@@ -293,7 +293,7 @@ void Worker::exit_process(int signal) {
     if (!c.executing) continue;
     in_progress.push_back(c.token);
     world_.oracle().execution_crashed(c.key, c.token, process_,
-                                      spawn_ != 0 && c.token.epoch == world_.daemon().epoch());
+                                      !by_daemon && spawn_ != 0 && c.token.epoch == world_.daemon().epoch());
   }
   world_.note("  worker %llu: the process ends, signal %d, %zu calls in progress",
               static_cast<unsigned long long>(process_), signal, in_progress.size());

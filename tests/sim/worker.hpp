@@ -20,7 +20,8 @@ class Worker final : public Peer {
   void start();
   void receive(ConnectionId from, Message&& message) override;
   void lost(ConnectionId connection) override;
-  void kill(int signal);
+  /// `by_daemon`: it is nobody's fault.
+  void kill(int signal, bool by_daemon = false);
 
   bool alive() const { return alive_; }
   bool leaving() const { return leaving_; }
@@ -46,7 +47,7 @@ class Worker final : public Peer {
   void end(worker::CallId id);
   void fill_threads();
   void arm();
-  void exit_process(int signal);
+  void exit_process(int signal, bool by_daemon = false);
 
   World& world_;
   const std::uint64_t process_;

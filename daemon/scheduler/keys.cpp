@@ -1,0 +1,79 @@
+// One live or succeeded task of an owner and a type has a key; who submits another with it gets that one.
+#include <functional>
+#include <utility>
+
+#include "daemon/scheduler/scheduler.hpp"
+
+namespace futured::scheduler {
+
+namespace {
+std::string name_of(const Spec& s) {
+  std::string name = std::to_string(s.owner);
+  name += '\0';
+  name += s.type;
+  name += '\0';
+  return name += s.key;
+}
+std::uint64_t hash_of(const Slice& input) { return std::hash<std::string_view>{}(input.view()); }
+}  // namespace
+
+TaskSlot Scheduler::holder(const Spec& spec) const {
+  if (spec.key.empty()) return kNoSlot;
+  const auto it = keys_.find(name_of(spec));
+  return it == keys_.end() ? kNoSlot : tasks_.find(it->second.task);
+}
+
+bool Scheduler::input_differs(TaskSlot holder, const Slice& input) const {
+  return keys_.find(name_of(spec(holder)))->second.input != hash_of(input);
+}
+
+void Scheduler::take_key(TaskSlot slot) {
+  const TaskRecord& t = tasks_[slot];
+  keys_.insert_or_assign(name_of(spec(slot)), KeyHolder{t.number, hash_of(t.payload)});
+}
+
+void Scheduler::drop_key(TaskSlot slot) {
+  const auto it = keys_.find(name_of(spec(slot)));
+  if (it != keys_.end() && it->second.task == tasks_[slot].number) keys_.erase(it);
+}
+
+/// The next element of a batch is the task in `slot`: its submitter follows that one under the new seq.
+void Scheduler::follow_existing(SessionId session, Seq seq, TaskSlot slot) {
+  Session& s = sessions_[session];
+  TaskRecord& t = tasks_[slot];
+  if (is_terminal(t.phase)) {
+    if (t.watchers == 0) {  // only kept until now
+      counts_.kept_bytes -= t.payload.size();
+      counts_.bytes += t.payload.size();
+    }
+    ++t.watchers;
+    deliver(session, slot, seq);
+    return;
+  }
+  ++t.watchers;
+  attachments_[t.number].push_back({session, seq, false});
+  s.attached.emplace(seq, t.number);
+  ++s.holds;
+}
+
+void Scheduler::drop_aliases(TaskNumber number) {
+  const auto it = aliases_.find(number);
+  if (it == aliases_.end()) return;
+  for (const auto& [alias, extent] : std::exchange(it->second, {})) {
+    const Extent of = tasks_.extent(extent);
+    if (tasks_.drop_alias(alias, extent)) extent_closed(of);
+  }
+  aliases_.erase(it);
+}
+
+/// For a client that may not have heard it: what of this range is another task's.
+void Scheduler::tell_existing(Accepted& a) const {
+  if (aliases_.empty()) return;
+  for (std::uint64_t i = 0; i < a.count; ++i) {
+    const TaskSlot slot = tasks_.find(a.first_number + i);
+    if (slot == kNoSlot || tasks_[slot].number == a.first_number + i) continue;
+    a.existing.push_back({a.first_seq + i, tasks_[slot].number, false});
+  }
+}
+
+}  // namespace futured::scheduler

@@ -1,0 +1,355 @@
+// From one state of a task to the next: admission, times, stopping, retries, the end.
+#include <algorithm>
+#include <utility>
+
+#include "daemon/scheduler/scheduler.hpp"
+
+namespace futured::scheduler {
+
+namespace {
+constexpr std::size_t kTimerPortion = 4096;  // deadlines looked at per turn
+
+/// Seconds with up to three decimals.
+std::string seconds(Time ns) {
+  std::string text = std::to_string(ns / 1'000'000'000);
+  if (Time ms = ns / 1'000'000 % 1000; ms != 0) {
+    std::string decimals = std::to_string(1000 + ms).substr(1);
+    while (decimals.back() == '0') decimals.pop_back();
+    text += "." + decimals;
+  }
+  return text + " s";
+}
+
+Failure deadline_passed(const Spec& spec, bool ran) {
+  Failure f;
+  f.kind = ErrorKind::deadline;
+  f.permanent = true;
+  f.message = "its deadline of " + seconds(spec.deadline_ns) + " passed " + (ran ? "while it ran" : "before it ran");
+  return f;
+}
+
+Failure timed_out(const Spec& spec) {
+  Failure f;
+  f.kind = ErrorKind::timeout;
+  f.message = "the attempt took longer than its timeout of " + seconds(spec.timeout_ns);
+  return f;
+}
+
+Time later(Time now, Time by) { return by > kNever - 1 - now ? kNever - 1 : now + by; }
+}  // namespace
+
+std::uint64_t* Scheduler::bucket(Phase phase) {
+  switch (phase) {
+    case Phase::free:
+      return nullptr;
+    case Phase::waiting:
+      return &counts_.waiting;
+    case Phase::queued:
+    case Phase::assigned:
+      return &counts_.queued;
+    case Phase::running:
+      return &counts_.running;
+    case Phase::succeeded:
+      return &counts_.succeeded;
+    case Phase::failed:
+      return &counts_.failed;
+    case Phase::cancelled:
+      return &counts_.cancelled;
+    case Phase::expired:
+      return &counts_.expired;
+  }
+  return nullptr;
+}
+
+void Scheduler::enter(TaskRecord& t, Phase phase) {
+  if (std::uint64_t* from = bucket(t.phase)) --*from;
+  t.phase = phase;
+  if (std::uint64_t* to = bucket(phase)) ++*to;
+}
+
+/// A new task, placed: it waits for what it has to wait for, or is queued.
+void Scheduler::admit(TaskSlot slot, Time now) {
+  TaskRecord& t = tasks_[slot];
+  const SpecTable::Entry& entry = specs_[t.spec];
+  const Spec& s = entry.spec;
+  if (!entry.timed && s.after.empty()) return requeue(slot, false);
+  enter(t, Phase::waiting);
+  if (s.delay_ns > 0) tasks_.side(slot).due = later(now, s.delay_ns);
+  if (!s.after.empty()) {
+    tasks_.side(slot).unmet = 1;
+    linkings_.push_back({t.number, 0, 0});
+  }
+  wake_if_free(slot, now);
+}
+
+void Scheduler::wake_if_free(TaskSlot slot, Time now) {
+  if (tasks_[slot].side != kNone) {
+    SideRecord& side = tasks_.side(slot);
+    if (side.due <= now) side.due = 0;
+    if (side.unmet != 0 || side.due != 0) return rearm(slot);
+  }
+  requeue(slot, false);
+}
+
+void Scheduler::requeue(TaskSlot slot, bool front) {
+  TaskRecord& t = tasks_[slot];
+  enter(t, Phase::queued);
+  const SpecTable::Entry& entry = specs_[t.spec];
+  ready_.push(entry.flow, slot, front);
+  table_.pools[table_.classes[entry.cls].pool].ready = true;
+  rearm(slot);
+}
+
+/// Of the queue, if it is in there.
+void Scheduler::take_out(TaskSlot slot) {
+  const TaskRecord& t = tasks_[slot];
+  if (t.phase == Phase::queued) ready_.remove(specs_[t.spec].flow, slot);
+}
+
+Time Scheduler::next_timer(TaskSlot slot) const {
+  const TaskRecord& t = tasks_[slot];
+  if (is_terminal(t.phase)) return kNever;
+  const SideRecord* side = tasks_.side_if(slot);
+  if ((t.flags & kStopSent) != 0) return side->stop_until;
+  const Spec& s = spec(slot);
+  const Time submitted = tasks_.extent_of(slot).submitted;
+  Time at = kNever;
+  if (s.deadline_ns > 0) at = later(submitted, s.deadline_ns);
+  const bool may_expire = t.phase == Phase::waiting || t.phase == Phase::queued ||
+                          (t.phase == Phase::assigned && (t.flags & kRecallSent) == 0);
+  if (s.expires_ns > 0 && may_expire && (t.flags & kRan) == 0) at = std::min(at, later(submitted, s.expires_ns));
+  if (t.phase == Phase::waiting && side != nullptr && side->due != 0) at = std::min(at, side->due);
+  if (t.phase == Phase::running && s.timeout_ns > 0) {
+    at = std::min(at, later(side->attempts.back().started, s.timeout_ns));
+  }
+  return at;
+}
+
+void Scheduler::rearm(TaskSlot slot) {
+  const TaskRecord& t = tasks_[slot];
+  if (!specs_[t.spec].timed && t.phase != Phase::waiting && (t.flags & kStopSent) == 0 && !timers_.has(slot)) return;
+  timers_.set(slot, t.number, next_timer(slot));
+}
+
+void Scheduler::fire_timers(Time now, Actions& actions) {
+  for (std::size_t n = 0; timers_.next() <= now; ++n) {
+    if (n == kTimerPortion) {
+      more_now_ = true;
+      return;
+    }
+    timer_fired(timers_.first(), now, actions);
+  }
+}
+
+void Scheduler::timer_fired(TaskSlot slot, Time now, Actions& actions) {
+  TaskRecord& t = tasks_[slot];
+  if ((t.flags & kStopSent) != 0) return grace_over(slot, now, actions);
+  const Spec& s = spec(slot);
+  const Time submitted = tasks_.extent_of(slot).submitted;
+  // The order of precedence: deadline, expires, timeout.
+  if (s.deadline_ns > 0 && later(submitted, s.deadline_ns) <= now) {
+    return stop(slot, Stop::deadline, limits_.stop_grace, now, actions);
+  }
+  if (s.expires_ns > 0 && later(submitted, s.expires_ns) <= now && t.phase != Phase::running && (t.flags & kRan) == 0) {
+    if (t.phase == Phase::assigned) {
+      recall(slot, actions);  // if it has not started it comes back to the queue, and expires there
+      return rearm(slot);
+    }
+    take_out(slot);
+    return finish(slot, Phase::expired, std::nullopt, {}, now, actions);
+  }
+  if (t.phase == Phase::running) return stop(slot, Stop::timeout, limits_.stop_grace, now, actions);
+  wake_if_free(slot, now);
+}
+
+void Scheduler::recall(TaskSlot slot, Actions& actions) {
+  TaskRecord& t = tasks_[slot];
+  if ((t.flags & (kRecallSent | kStopSent)) != 0) return;
+  Worker& w = table_.workers[t.worker];
+  t.flags |= kRecallSent;
+  ++w.recalled[static_cast<std::size_t>(class_of(slot).lane)];
+  if (w.connection != 0) actions.recalls.push_back({w.id, token(slot), 0});
+}
+
+/// Ends a task from outside: at once if it is not at a worker; else the call is told, and has `grace` to end.
+void Scheduler::stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& actions) {
+  TaskRecord& t = tasks_[slot];
+  if (!is_at_worker(t.phase)) {
+    take_out(slot);
+    if (why == Stop::cancel) return finish(slot, Phase::cancelled, std::nullopt, {}, now, actions);
+    return finish(slot, Phase::failed, deadline_passed(spec(slot), t.attempt != 0), {}, now, actions);
+  }
+  SideRecord& side = tasks_.side(slot);
+  const Time until = later(now, std::max<Time>(grace, 0));
+  const bool again = (t.flags & kStopSent) != 0;
+  side.stop_until = again ? std::min(side.stop_until, until) : until;
+  side.stop = std::max(side.stop, why);
+  t.flags |= kStopSent;
+  const Worker& w = table_.workers[t.worker];
+  if (w.connection != 0) actions.stops.push_back({w.id, token(slot), side.stop_until - now});
+  rearm(slot);
+}
+
+/// The call of a task that was told to stop is over, or no longer counts: what becomes of the task. It is at no worker.
+void Scheduler::stopped(TaskSlot slot, std::string message, Time now, Actions& actions) {
+  switch (std::exchange(tasks_.side(slot).stop, Stop::none)) {
+    case Stop::deadline:
+      end_attempt(slot, Attempt::Ending::timed_out, std::move(message), now);
+      return finish(slot, Phase::failed, deadline_passed(spec(slot), true), {}, now, actions);
+    case Stop::timeout:
+      end_attempt(slot, Attempt::Ending::timed_out, std::move(message), now);
+      return attempt_failed(slot, timed_out(spec(slot)), {}, now, actions);
+    case Stop::cancel:
+    case Stop::none:
+      end_attempt(slot, Attempt::Ending::cancelled, std::move(message), now);
+      return finish(slot, Phase::cancelled, std::nullopt, {}, now, actions);
+  }
+}
+
+/// The call did not stop. Its token counts no more and its slot is written off, so that the process has to go.
+void Scheduler::grace_over(TaskSlot slot, Time now, Actions& actions) {
+  const WorkerIndex w = tasks_[slot].worker;
+  const SideRecord& side = tasks_.side(slot);
+  if (side.stop == Stop::timeout && side.spent_retries < spec(slot).retries) {
+    // Attempts never overlap: the next one waits for the end of the process.
+    tasks_.side(slot).stop_until = kNever;
+    rearm(slot);
+    return condemn(w, now, actions);
+  }
+  // Who asked for a cancel before the start cannot be promised that it never ran.
+  settle_cancel(slot, Verdict::requested, actions);
+  ++table_.workers[w].written_off[static_cast<std::size_t>(class_of(slot).lane)];
+  detach_from_worker(slot, now);
+  stopped(slot, "it did not stop; its worker process is replaced", now, actions);
+  condemn(w, later(now, limits_.neighbour_time), actions);
+}
+
+void Scheduler::condemn(WorkerIndex w, Time kill_at, Actions& actions) {
+  Worker& worker = table_.workers[w];
+  worker.kill_at = std::min(worker.kill_at, kill_at);
+  if (std::exchange(worker.condemned, true)) return;
+  condemned_.push_back(w);
+  for (TaskSlot slot = worker.newest; slot != kNoSlot; slot = tasks_[slot].prev) {
+    if (tasks_[slot].phase == Phase::assigned) recall(slot, actions);
+  }
+}
+
+void Scheduler::end_condemned(Time now, Actions& actions) {
+  for (const WorkerIndex w : condemned_) {
+    Worker& worker = table_.workers[w];
+    const bool empty = worker.in_flight[0] + worker.in_flight[1] == 0;
+    if (worker.kill_sent || (worker.kill_at > now && !empty)) continue;
+    worker.kill_sent = true;
+    worker.kill_at = kNever;
+    actions.kills.push_back(worker.id);
+  }
+}
+
+std::uint64_t Scheduler::draw() {  // splitmix64
+  std::uint64_t z = (random_ += 0x9e3779b97f4a7c15ULL);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+/// Doubles with each retry spent, up to its maximum, give or take a quarter by chance, so that what failed together
+/// does not come back together.
+Time Scheduler::backoff(TaskSlot slot, Time retry_after) {
+  const Spec& s = spec(slot);
+  const std::uint32_t spent = tasks_.side(slot).spent_retries;
+  Time wait = s.backoff_ns;
+  for (std::uint32_t n = 1; n < spent && wait > 0 && wait < kNever / 4; ++n) {
+    wait *= 2;
+    if (s.backoff_max_ns > 0 && wait >= s.backoff_max_ns) break;
+  }
+  if (s.backoff_max_ns > 0) wait = std::min(wait, s.backoff_max_ns);
+  if (wait > 0) {
+    const Time quarter = wait / 4;
+    wait += static_cast<Time>(draw() % (static_cast<std::uint64_t>(quarter) * 2 + 1)) - quarter;
+  }
+  return std::max(wait, retry_after);
+}
+
+void Scheduler::attempt_failed(TaskSlot slot, Failure failure, Slice reply, Time now, Actions& actions) {
+  SideRecord& side = tasks_.side(slot);
+  if (failure.permanent || side.spent_retries >= spec(slot).retries) {
+    return finish(slot, Phase::failed, std::move(failure), std::move(reply), now, actions);
+  }
+  ++side.spent_retries;
+  const Time wait = backoff(slot, failure.retry_after_ns);
+  if (wait <= 0) return requeue(slot, false);
+  side.due = later(now, wait);
+  enter(tasks_[slot], Phase::waiting);
+  rearm(slot);
+}
+
+void Scheduler::replace_payload(TaskSlot slot, Slice payload) {
+  TaskRecord& t = tasks_[slot];
+  counts_.bytes -= t.payload.size();
+  counts_.bytes += payload.size();
+  t.payload = std::move(payload);
+}
+
+void Scheduler::reject(TaskSlot slot, ErrorKind kind, std::string message, Time now, Actions& actions) {
+  Failure f;
+  f.kind = kind;
+  f.permanent = true;
+  f.message = std::move(message);
+  finish(slot, Phase::failed, std::move(f), {}, now, actions);
+}
+
+/// It is in no queue and at no worker. `reply`: its result, or what there is of one.
+void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failure, Slice reply, Time now,
+                       Actions& actions) {
+  TaskRecord& t = tasks_[slot];
+  const SpecTable::Entry& entry = specs_[t.spec];
+  const Spec& s = entry.spec;
+  enter(t, phase);
+  rearm(slot);
+  if (phase != Phase::succeeded) {
+    if (!s.key.empty()) drop_key(slot);
+    if (s.keep_ns > 0 && !t.payload.empty()) {
+      tasks_.side(slot).input = t.payload;
+      counts_.bytes += t.payload.size();
+    }
+  }
+  replace_payload(slot, std::move(reply));
+  if (t.side != kNone) tasks_.side(slot).stop = Stop::none;
+  if (failure) tasks_.side(slot).failure = std::make_unique<Failure>(std::move(*failure));
+  if (s.keep_ns > 0) {
+    tasks_.side(slot).ended = now;
+    t.flags |= kKept;
+    retention_.keep(t.number, now, s.keep_ns);
+  } else if (t.side != kNone) {
+    tasks_.side(slot).ended = now;
+  }
+  settle_cancel(slot, phase == Phase::cancelled ? Verdict::cancelled : Verdict::finished, actions);
+  const TaskNumber number = t.number;
+  const SessionId owner = tasks_.extent_of(slot).session;
+  ++t.watchers;  // ours, so that it stays while it is handed out
+  if (t.side != kNone) {
+    if (const EdgeId list = std::exchange(tasks_.side(slot).dependants, kNone); list != kNone) {
+      ++t.watchers;
+      releases_.push_back({list, slot, {}, false});
+      more_now_ = true;
+    }
+  }
+  if (entry.group != kNoGroup) group_ended(entry.group, phase);
+  if (!s.detached) deliver(owner, slot, tasks_.seq_of(slot));
+  if (!attachments_.empty()) {
+    if (const auto it = attachments_.find(number); it != attachments_.end()) {
+      const std::vector<Attachment> list = std::move(it->second);
+      attachments_.erase(it);
+      for (const Attachment& a : list) {
+        Session& watcher = sessions_[a.session];
+        watcher.attached.erase(a.handle);
+        --watcher.holds;
+        if (watcher.dead) burials_.push_back(a.session);
+        deliver(a.session, slot, a.handle);
+      }
+    }
+  }
+  release(slot);
+}
+
+}  // namespace futured::scheduler

@@ -1,0 +1,87 @@
+// What the operator and the daemon itself order: tasks of its own, forgetting, pauses, limits, groups.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "daemon/scheduler/scheduler.hpp"
+
+namespace futured::scheduler {
+
+void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
+  if (own_session_ == kNoSession) {
+    StreamId stream;
+    stream.bytes.fill(0);
+    std::memcpy(stream.bytes.data(), &epoch_, sizeof epoch_);
+    own_session_ = sessions_.add(stream);
+    ++sessions_[own_session_].holds;
+  }
+  Session& s = sessions_[own_session_];
+  Spec own = *e.spec;
+  own.detached = true;
+  own.live_output = own.cancel_on_disconnect = false;
+  if (own.keep_ns == 0) own.keep_ns = limits_.own_keep;
+  if (e.retry_of != 0) own.key.clear();
+  const Placement placement = place(own);
+  const ExtentId extent = tasks_.open_extent(own_session_, s.accepted_seq, 1, now);
+  s.extents.push_back({s.accepted_seq, tasks_.next_number(), 1, true});
+  ++s.holds;
+  ++s.accepted_seq;
+  ++counts_.submitted;
+  const TaskSlot slot = tasks_.add(extent);
+  TaskRecord& t = tasks_[slot];
+  t.spec = add_spec(own, placement.cls, own_session_);
+  specs_.use(t.spec);
+  t.payload = e.payload;
+  counts_.bytes += t.payload.size();
+  if (e.retry_of != 0) tasks_.side(slot).retry_of = e.retry_of;
+  join_group(t.spec);
+  const Extent sealed = tasks_.extent(extent);
+  if (tasks_.seal(extent)) extent_closed(sealed);
+  if (placement.cls == kNoClass) {
+    reject(slot, ErrorKind::rejected, placement.refusal, now, actions);
+  } else {
+    admit(slot, now);
+  }
+}
+
+void Scheduler::on(const event::Forget& e, Time, Actions&) {
+  const TaskSlot slot = tasks_.find(e.task);
+  if (slot != kNoSlot && is_terminal(tasks_[slot].phase)) unkeep(slot);
+}
+
+void Scheduler::on(const event::SetPaused& e, Time, Actions& actions) {
+  if (!e.pool.empty()) {
+    const std::uint32_t pool = table_.find_pool(e.pool);
+    if (pool != WorkerTable::kNoPool) table_.pools[pool].paused = e.paused;
+  } else if (e.paused) {
+    paused_types_.insert(e.type);
+  } else {
+    paused_types_.erase(e.type);
+  }
+  apply_pauses(actions);
+}
+
+void Scheduler::apply_pauses(Actions& actions) {
+  for (Class& c : table_.classes) {
+    const bool paused = table_.pools[c.pool].paused || paused_types_.count(c.type) != 0;
+    if (!paused && std::exchange(c.paused, false)) table_.pools[c.pool].ready = true;
+    c.paused = paused;
+  }
+  // What was sent ahead and has not started comes back.
+  for (const Worker& w : table_.workers) {
+    for (TaskSlot slot = w.id == 0 ? kNoSlot : w.newest; slot != kNoSlot; slot = tasks_[slot].prev) {
+      if (tasks_[slot].phase == Phase::assigned && class_of(slot).paused) recall(slot, actions);
+    }
+  }
+}
+
+void Scheduler::on(const event::SetLimit& e, Time now, Actions&) {
+  if (!ready_.set_limit(e.name, e.running, e.starts, e.per, !e.remove, now)) return;
+  for (const ClassId cls : ready_.woken()) table_.pools[table_.classes[cls].pool].ready = true;
+}
+
+void Scheduler::on(const event::CloseGroup& e, Time, Actions&) {
+  if (const GroupId group = groups_.find(e.name); group != kNoGroup) groups_[group].closed = true;
+}
+
+}  // namespace futured::scheduler
