@@ -1,0 +1,146 @@
+// The tables of the scheduler, in words.
+#include <map>
+#include <tuple>
+
+#include "tests/scenarios/trace.hpp"
+#include "tests/scenarios/words.hpp"
+
+namespace futured::scheduler::scenario {
+
+namespace {
+
+std::string_view word(Attempt::Ending e) {
+  switch (e) {
+    case Attempt::Ending::none:
+      break;
+    case Attempt::Ending::succeeded:
+      return "succeeded";
+    case Attempt::Ending::failed:
+      return "failed";
+    case Attempt::Ending::crashed:
+      return "crashed";
+    case Attempt::Ending::cancelled:
+      return "cancelled";
+    case Attempt::Ending::recalled:
+      return "recalled";
+    case Attempt::Ending::lost:
+      return "lost";
+  }
+  return "none";
+}
+
+std::string describe(const Scene& scene, const Attempt& a) {
+  std::string out = "  attempt " + std::to_string(a.number) + " at " + scene.cast.worker_name(a.worker) + ": ";
+  if (a.ending == Attempt::Ending::none) {
+    out += a.started != 0 ? "running" : "sent";
+  } else {
+    out += word(a.ending);
+  }
+  return a.message.empty() ? out : out + " (" + a.message + ")";
+}
+
+/// Comma and text, but for the first.
+void item(std::string& line, const std::string& text) { line += (line.empty() ? "" : ", ") + text; }
+
+}  // namespace
+
+std::vector<std::string> show_task(const Scene& scene, TaskNumber number) {
+  const Scheduler& s = scene.bench.s;
+  const std::string who = scene.tasks.of(number) + ": ";
+  const TaskSlot slot = s.tasks().find(number);
+  if (slot == kNoSlot) return {who + (s.tasks().issued(number) ? "forgotten" : "unknown")};
+  const TaskRecord& t = s.tasks()[slot];
+  const SideRecord* side = s.tasks().side_if(slot);
+  std::string line = who;
+  if (side != nullptr && side->failure != nullptr) {
+    line += failed(*side->failure);
+  } else {
+    line += name(state_of(t.phase));
+  }
+  if (const Reason r = s.reason(slot); r != Reason::none) line += ", " + std::string(name(r));
+  if (t.phase == Phase::succeeded) line += " " + quoted(t.payload.view());
+  if (side != nullptr && side->spent_retries != 0) line += ", retries spent: " + std::to_string(side->spent_retries);
+  if (t.crashes != 0) line += ", crashes: " + std::to_string(t.crashes);
+  std::vector<std::string> out = {line};
+  if (side == nullptr) return out;
+  for (const Attempt& a : side->attempts) out.push_back(describe(scene, a));
+  return out;
+}
+
+std::vector<std::string> show_counts(const Scene& scene) {
+  const Counts& c = scene.bench.s.counts();
+  const std::pair<const char*, std::uint64_t> all[] = {
+      {"queued", c.queued},       {"running", c.running}, {"succeeded", c.succeeded},         {"failed", c.failed},
+      {"cancelled", c.cancelled}, {"expired", c.expired}, {"stale reports", c.stale_reports},
+  };
+  std::string line;
+  for (const auto& [what, n] : all) {
+    if (n != 0) item(line, what + (" " + std::to_string(n)));
+  }
+  return {"counts: " + (line.empty() ? "none" : line)};
+}
+
+std::vector<std::string> show_queues(const Scene& scene) {
+  const Scheduler& s = scene.bench.s;
+  // By pool, type, priority (highest first) and client.
+  std::map<std::tuple<std::string, std::string, std::int32_t, SessionId>, std::vector<TaskNumber>> queues;
+  for (TaskNumber n = s.tasks().next_live(1); n != 0; n = s.tasks().next_live(n + 1)) {
+    const TaskSlot slot = s.tasks().find(n);
+    if (s.tasks()[slot].phase != Phase::queued) continue;
+    const Spec& spec = s.spec(slot);
+    queues[{s.pool_of(slot), spec.type, -spec.priority, s.tasks().extent_of(slot).session}].push_back(n);
+  }
+  std::vector<std::string> out;
+  for (const auto& [key, numbers] : queues) {
+    const auto& [pool, type, below, session] = key;
+    const Session* owner = s.session(session);
+    out.push_back("pool " + pool + ", " + type + ", priority " + std::to_string(-below) + ", " +
+                  scene.cast.name_of(session) + (owner->held ? " (held)" : "") + ": " + scene.tasks.list(numbers));
+  }
+  if (out.empty()) out.emplace_back("nothing waits");
+  return out;
+}
+
+std::vector<std::string> show_workers(const Scene& scene) {
+  const Scheduler& s = scene.bench.s;
+  std::vector<std::string> out;
+  for (const auto& role : scene.cast.workers()) {
+    const Worker* w = s.worker(role->id());
+    if (w == nullptr) continue;
+    std::vector<TaskNumber> running, ahead, recalled;
+    for (TaskSlot slot = w->oldest; slot != kNoSlot; slot = s.tasks()[slot].next) {
+      const TaskRecord& t = s.tasks()[slot];
+      ((t.flags & kRecallSent) != 0 ? recalled : t.phase == Phase::running ? running : ahead).push_back(t.number);
+    }
+    std::string line;
+    if (w->connection == 0) item(line, "disconnected");
+    if (w->announcing) item(line, "announcing");
+    if (w->draining) item(line, "draining");
+    if (!running.empty()) item(line, "running " + scene.tasks.list(running));
+    if (!ahead.empty()) item(line, "sent " + scene.tasks.list(ahead));
+    if (!recalled.empty()) item(line, "recalled " + scene.tasks.list(recalled));
+    out.push_back(role->name + ": " + (line.empty() ? "idle" : line));
+  }
+  if (out.empty()) out.emplace_back("no workers");
+  return out;
+}
+
+std::vector<std::string> show_clients(const Scene& scene) {
+  const Scheduler& s = scene.bench.s;
+  std::vector<std::string> out;
+  for (const auto& role : scene.cast.clients()) {
+    const Session* c = role->session == kNoSession ? nullptr : s.session(role->session);
+    if (c == nullptr || c->stream != role->stream) continue;
+    std::string line = role->name + ": " + (c->connection != 0 ? "connected" : "away");
+    line += ", may submit " + std::to_string(c->granted_seq - c->accepted_seq) + " more";
+    if (!c->deliveries.empty()) {
+      line += ", " + std::to_string(c->deliveries.size()) + " not taken (" + std::to_string(c->owed_bytes) + " bytes)";
+    }
+    if (c->held) line += ", held";
+    out.push_back(line);
+  }
+  if (out.empty()) out.emplace_back("no clients");
+  return out;
+}
+
+}  // namespace futured::scheduler::scenario
