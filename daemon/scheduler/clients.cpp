@@ -124,7 +124,9 @@ Scheduler::Placement Scheduler::place(const Spec& spec) const {
   } else {
     const auto offered =
         std::find_if(classes->begin(), classes->end(), [&](ClassId c) { return !table_.classes[c].offering.empty(); });
-    p.cls = offered == classes->end() ? classes->front() : *offered;
+    const auto starting = std::find_if(classes->begin(), classes->end(),
+                                       [&](ClassId c) { return table_.pools[table_.classes[c].pool].processes != 0; });
+    p.cls = offered != classes->end() ? *offered : starting != classes->end() ? *starting : classes->front();
   }
   if (table_.classes[p.cls].offering.empty() && table_.pools[table_.classes[p.cls].pool].processes == 0) {
     p.warning = "no worker offers task " + quoted(spec.type) + " now; it waits for one in pool " +
@@ -286,6 +288,7 @@ void Scheduler::release(TaskSlot slot) {
   --t.watchers;
   if (t.watchers == 0 && is_terminal(t.phase) && (t.flags & kKept) != 0) {
     counts_.bytes -= t.payload.size();
+    ++counts_.kept_tasks;
     counts_.kept_bytes += t.payload.size();
   }
   forget_if_free(slot);
@@ -580,6 +583,7 @@ void Scheduler::on(const event::Attach& e, Time, Actions& actions) {
       item = {Known::yes, t.number, id(slot), state_of(t.phase)};
       if (is_terminal(t.phase)) {
         if (t.watchers == 0) {  // only kept until now
+          --counts_.kept_tasks;
           counts_.kept_bytes -= t.payload.size();
           counts_.bytes += t.payload.size();
         }

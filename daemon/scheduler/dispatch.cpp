@@ -15,7 +15,7 @@ constexpr std::size_t kRecallSearch = 256;      // tasks looked at per worker wh
 void Scheduler::dispatch(Time now, Actions& actions) {
   std::size_t budget = kDispatchPortion;
   for (std::uint32_t p = 0; p < table_.pools.size(); ++p) {
-    if (!table_.pools[p].ready) continue;
+    if (!table_.pools[p].ready && !table_.pools[p].freed) continue;
     table_.pools[p].ready = false;
     for (const bool ahead : {false, true}) budget -= dispatch_pool(p, ahead, budget, now, actions);
     if (budget == 0) {

@@ -155,6 +155,7 @@ struct WorkerLost {
   std::span<const AttemptToken> running;  ///< calls that were in progress when it ended
   std::int32_t signal = 0;
   std::int32_t status = 0;
+  bool given_up = false;  ///< it may live: it was not heard of for too long
 };
 /// Nothing more is to be sent to this worker.
 struct WorkerDraining {

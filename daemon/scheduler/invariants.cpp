@@ -131,7 +131,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   wrong.same("the number of connected clients", s.connected_clients_, connected);
 
   // ---- tasks
-  std::uint64_t live = 0, waiting = 0, queued = 0, assigned = 0, running = 0, bytes = 0, kept_bytes = 0, numbers = 0;
+  std::uint64_t live = 0, waiting = 0, queued = 0, assigned = 0, running = 0, bytes = 0, kept_bytes = 0, kept_taken = 0,
+                numbers = 0;
   std::map<ExtentId, std::uint32_t> extent_tasks;
   std::map<TaskNumber, std::uint32_t> kept;
   std::set<std::uint32_t> sides;
@@ -162,6 +163,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     const std::string name = task_name(t);
     ++live;
     (is_terminal(t.phase) && t.watchers == 0 ? kept_bytes : bytes) += t.payload.size();
+    kept_taken += is_terminal(t.phase) && t.watchers == 0 ? 1 : 0;
     ++spec_users[t.spec];
     if (tasks.find(t.number) != slot) wrong(name, " is not found by its number");
     if (t.extent >= tasks.extents_.size()) {
@@ -236,6 +238,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   bytes += s.edges_.live() * sizeof(Edge);
   for (const auto& [id, users] : spec_users) bytes += size_of(s.specs_[id].spec);
   wrong.same("counts.bytes", s.counts_.bytes, bytes);
+  wrong.same("counts.kept_tasks", s.counts_.kept_tasks, kept_taken);
   wrong.same("counts.kept_bytes", s.counts_.kept_bytes, kept_bytes);
   wrong.same("retention", s.retention_.size(), kept.size());
   wrong.same("submitted", s.counts_.submitted, s.counts_.completed() + aliases + waiting + queued + assigned + running);

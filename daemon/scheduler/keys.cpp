@@ -43,6 +43,7 @@ void Scheduler::follow_existing(SessionId session, Seq seq, TaskSlot slot) {
   TaskRecord& t = tasks_[slot];
   if (is_terminal(t.phase)) {
     if (t.watchers == 0) {  // only kept until now
+      --counts_.kept_tasks;
       counts_.kept_bytes -= t.payload.size();
       counts_.bytes += t.payload.size();
     }

@@ -14,6 +14,7 @@ void Scheduler::unkeep(TaskSlot slot) {
   if ((t.flags & kKept) == 0) return;
   t.flags &= static_cast<std::uint8_t>(~kKept);
   if (t.watchers == 0) {
+    --counts_.kept_tasks;
     counts_.kept_bytes -= t.payload.size();
     counts_.bytes += t.payload.size();
   }
@@ -28,7 +29,7 @@ void Scheduler::advance(Time now, Actions& actions) {
   more_now_ = false;
   for (WorkerIndex w = 0; w < table_.workers.size(); ++w) {
     Worker& worker = table_.workers[w];
-    if (worker.id != 0 && worker.gives_up <= now) lose(w, {worker.id, false, {}, 0, 0}, now, actions);
+    if (worker.id != 0 && worker.gives_up <= now) lose(w, {worker.id, false, {}, 0, 0, true}, now, actions);
   }
   fire_timers(now, actions);
   ready_.advance(now, [this](ClassId cls) { table_.pools[table_.classes[cls].pool].ready = true; });
@@ -37,7 +38,7 @@ void Scheduler::advance(Time now, Actions& actions) {
     if (const TaskSlot slot = tasks_.find(task); slot != kNoSlot) this->unkeep(slot);
   };
   retention_.advance(now, kRetentionPortion, unkeep);
-  for (std::size_t n = 0; retention_.size() > limits_.kept_tasks || counts_.kept_bytes > limits_.kept_bytes; ++n) {
+  for (std::size_t n = 0; counts_.kept_tasks > limits_.kept_tasks || counts_.kept_bytes > limits_.kept_bytes; ++n) {
     if (n == kRetentionPortion) {
       more_now_ = true;
       break;

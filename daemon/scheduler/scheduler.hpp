@@ -50,6 +50,7 @@ struct Counts {
   std::uint64_t submitted = 0;
   std::uint64_t stale_reports = 0;  ///< completions whose token was not current
   std::uint64_t bytes = 0;          ///< payloads and specs held, but for those of `kept_bytes`
+  std::uint64_t kept_tasks = 0;     ///< kept, and nobody waits for them any more
   std::uint64_t kept_bytes = 0;     ///< results that nobody waits for any more
   std::uint64_t completed() const { return succeeded + failed + cancelled + expired; }
 };

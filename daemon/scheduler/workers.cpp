@@ -53,7 +53,7 @@ void Scheduler::on(const event::WorkerHello& e, Time now, Actions& actions) {
     }
   }
   if (w != kNone && table_.workers[w].kill_sent) {
-    lose(w, {table_.workers[w].id, false, {}, 0, 0}, now, actions);
+    lose(w, {table_.workers[w].id, false, {}, 0, 0, true}, now, actions);
     actions.breaches.push_back({kNoSession, e.connection, "a call in this worker did not stop when it was told to"});
     return;
   }
@@ -195,9 +195,8 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
     TaskRecord& t = tasks_[slot];
     const bool last =
         failed != nullptr && (failed->failure.permanent || tasks_.side(slot).spent_retries >= spec(slot).retries);
-    // A cancel that waits for a recall comes too late for a task that has ended, and in time for one that would run
-    // again.
-    const bool told_to_stop = (t.flags & kStopSent) != 0 || ((t.flags & kCancelPending) != 0 && !last);
+    // A cancel comes too late for a task that has ended, and in time for one that would run again.
+    const bool told_to_stop = (t.flags & (kStopSent | kCancelPending)) != 0 && !last;
     detach_from_worker(slot, now);
     t.flags |= kRan;
     if (failed == nullptr) {
@@ -307,8 +306,9 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
         why.knows_running ? std::binary_search(running.begin(), running.end(), token(slot)) : t.phase == Phase::running;
     detach_from_worker(slot, now);
     if (ran) t.flags |= kRan;
-    const std::string how = why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
-                                            : "its worker process ended with status " + std::to_string(why.status);
+    const std::string how = why.given_up      ? "its worker went away and did not come back"
+                            : why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
+                                              : "its worker process ended with status " + std::to_string(why.status);
     if (stop) {
       stopped(slot, ran ? how : std::string{}, now, actions);
     } else if (!ran || ours) {

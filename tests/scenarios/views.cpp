@@ -23,6 +23,8 @@ std::string_view word(Attempt::Ending e) {
       return "cancelled";
     case Attempt::Ending::recalled:
       return "recalled";
+    case Attempt::Ending::timed_out:
+      return "timed out";
     case Attempt::Ending::lost:
       return "lost";
   }
