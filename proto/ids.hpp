@@ -43,6 +43,7 @@ struct AttemptToken {
   std::uint32_t epoch = 0;    ///< of the daemon start that dispatched it
   std::uint32_t attempt = 0;  ///< from 1
   TaskNumber task = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): the check takes the zero that `<` compares with for a pointer
   friend auto operator<=>(const AttemptToken&, const AttemptToken&) = default;
 };
 inline constexpr std::size_t kTokenBytes = 16;

@@ -67,7 +67,7 @@ std::string type_name(const FieldDescriptor& field) {
   return field.type_name();
 }
 
-std::string trimmed(std::string text) {
+std::string trimmed(const std::string& text) {
   const auto begin = text.find_first_not_of(" \n\t");
   if (begin == std::string::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \n\t") - begin + 1);
