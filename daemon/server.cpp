@@ -276,7 +276,8 @@ void Server::acknowledge(std::int64_t now) {
     // A task whose outcome is not delivered, or that somebody should hear a warning about, has no company to wait for.
     const scheduler::TaskSlot first = core_.tasks().find(a.first_number);
     const bool at_once = !a.warning.empty() || first == scheduler::kNoSlot || core_.spec(first).detached;
-    accept_acks_.add(a.session, std::move(a), now, at_once);
+    const scheduler::SessionId session = a.session;
+    accept_acks_.add(session, std::move(a), now, at_once);
   }
   if (!accept_acks_.empty()) {
     for (const scheduler::Outcome& o : actions_.outcomes) accept_acks_.company(o.session);
@@ -300,6 +301,7 @@ void Server::send(ConnectionId to, v1::Kind kind, const google::protobuf::Messag
   Frames message = wire::encode(kind, c.generation, body, std::move(payloads));
   if (c.waiting.empty() && parts_.transport->send(to, std::move(message)) != Transport::Sent::full) return;
   std::size_t bytes = 0;
+  // NOLINTNEXTLINE(bugprone-use-after-move): a transport that is full leaves the message as it was
   for (const Slice& frame : message) bytes += frame.size();
   if (c.waiting.empty()) waiting_.push_back(to);
   c.waiting.push_back(std::move(message));

@@ -96,7 +96,7 @@ struct Supervisor::State {
     const std::int64_t pause =
         pool.early_ends > 10 ? kLastBackoff : std::min(kLastBackoff, kFirstBackoff << (pool.early_ends - 1));
     pool.not_before = now + pause;
-    const std::string next = "trying again in " + seconds(pause);
+    std::string next = "trying again in " + seconds(pause);
     pool.trouble = what + "; " + next;
     return next;
   }
