@@ -1,6 +1,7 @@
 // Everything a worker session can order. Values; no thread, no I/O.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -84,12 +85,12 @@ struct EmitRoom {
 
 /// The orders of one event, to be carried out from top to bottom before the next event is handed in.
 struct Actions {
-  std::string note;                   ///< for the log; may be empty
-  bool disconnect = false;            ///< close the connection
-  bool connect = false;               ///< open a new one; Session::generation() stands in all its messages
-  std::vector<CallId> take_back;      ///< from the thread lane, if not started: answer each with taken_back()
-  std::vector<CallId> stop;           ///< running: tell them to stop
-  std::vector<CallId> start[kLanes];  ///< hand to the lane, in this order
+  std::string note;               ///< for the log; may be empty
+  bool disconnect = false;        ///< close the connection
+  bool connect = false;           ///< open a new one; Session::generation() stands in all its messages
+  std::vector<CallId> take_back;  ///< from the thread lane, if not started: answer each with taken_back()
+  std::vector<CallId> stop;       ///< running: tell them to stop
+  std::array<std::vector<CallId>, kLanes> start;  ///< hand to the lane, in this order
   std::vector<EmitRoom> emit_room;
   std::vector<Message> say;
 

@@ -89,7 +89,7 @@ void Session::reconnect(Time now) {
 
 void Session::rehello(Time now) { reconnect_later("the daemon does not know this connection", now); }
 
-void Session::misbehaved(std::string what, Time now) {
+void Session::misbehaved(const std::string& what, Time now) {
   reconnect_later("connects anew, because the daemon broke the protocol: " + what, now);
 }
 

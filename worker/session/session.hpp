@@ -83,7 +83,7 @@ class Session {
   void recall(std::span<const AttemptToken> tokens);
   void drain(bool at_once, Time now);
   void emit_room(const AttemptToken& token, std::uint64_t bytes);
-  void misbehaved(std::string what, Time now);  ///< the daemon sent what it must not send
+  void misbehaved(const std::string& what, Time now);  ///< the daemon sent what it must not send
 
   // Events of the lanes.
   void taken_back(CallId call, bool yes,

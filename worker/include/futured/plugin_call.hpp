@@ -358,6 +358,7 @@ class AsyncCall : public Call {
   void fail(std::string message) const { detail::fail(id(), Failure(std::move(message))); }
 
   /// See Call; an async call may be over by now, and then nothing is set.
+  // NOLINTBEGIN(performance-unnecessary-value-param): the check does not see the moves within a template
   void on_cancel(std::function<void()> f) const {
     detail::hooks().set(id(), &detail::Hooks::Entry::cancel, std::move(f));
     if (cancelled()) detail::cancel(id());
@@ -365,6 +366,7 @@ class AsyncCall : public Call {
   void on_writable(std::function<void()> f) const {
     detail::hooks().set(id(), &detail::Hooks::Entry::writable, std::move(f));
   }
+  // NOLINTEND(performance-unnecessary-value-param)
 };
 
 }  // namespace futured::plugin
