@@ -53,7 +53,7 @@ inline bool has(std::string_view text, std::string_view part) { return text.find
 class FutProcess {
  public:
   FutProcess(std::vector<std::string> words, const std::vector<std::string>& more_environment,
-             std::string folder = {}) {
+             const std::string& folder = {}) {
     words.insert(words.begin(), bin("fut"));
     if (!folder.empty()) words.insert(words.begin(), {"/usr/bin/env", "-C", folder});
     std::vector<std::string> environment = more_environment;

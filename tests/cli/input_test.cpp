@@ -32,7 +32,7 @@ TaskInfo plain() {
 }
 
 /// The input as JSON; or why there is none.
-std::string input(const TaskInfo& task, Input::Words words, Input::Lines lines = Input::Lines::none,
+std::string input(const TaskInfo& task, const Input::Words& words, Input::Lines lines = Input::Lines::none,
                   std::string_view line = {}) {
   const auto parsed = Input::parse(task, words, lines);
   if (!parsed) return "parse: " + parsed.status().message();

@@ -43,7 +43,7 @@ struct Build {
   Build& text(std::string_view path, std::string_view value) { return keep(builder.text(path, value)); }
   Build& json(std::string_view path, std::string_view value) { return keep(builder.json(path, *Json::parse(value))); }
   Build& file(std::string_view path, std::string_view value) { return keep(builder.file(path, value)); }
-  Build& keep(Status status) {
+  Build& keep(const Status& status) {
     if (error.empty() && !status.ok()) error = status.message();
     return *this;
   }

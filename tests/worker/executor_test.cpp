@@ -80,7 +80,11 @@ struct Lanes {
     on_flush = nullptr;
     thread_inits = thread_finis = 0;
     plugin.name = "p";
-    plugin.thread_init = []() -> void* { return reinterpret_cast<void*>(static_cast<std::intptr_t>(++thread_inits)); };
+    plugin.thread_init = []() -> void* {
+      thread_local char state = 0;
+      ++thread_inits;
+      return &state;
+    };
     plugin.thread_fini = [](void*) { ++thread_finis; };
     plugin.flush = [] {
       if (on_flush) on_flush();

@@ -79,7 +79,7 @@ int raw_echo(const std::string& endpoint) {
   socket.connect(endpoint);
   socket.send(zmq::str_buffer("hello"), zmq::send_flags::none);
   for (zmq::message_t m;;) {
-    if (!socket.recv(m) || m.size() == 0) return 0;
+    if (!socket.recv(m) || m.empty()) return 0;
     socket.send(m, zmq::send_flags::none);
   }
 }

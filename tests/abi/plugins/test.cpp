@@ -88,7 +88,7 @@ void fail(std::string_view input) { throw Failure(std::string(input)); }
 void reject(std::string_view input) { throw Failure(std::string(input)).permanent(); }
 
 std::string flaky(std::string_view input, Call call) {
-  const std::string attempt = std::to_string(call.attempt());
+  std::string attempt = std::to_string(call.attempt());
   if (call.attempt() < static_cast<std::int64_t>(number(input))) throw Failure("attempt " + attempt + " fails");
   return attempt;
 }
