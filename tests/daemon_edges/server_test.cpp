@@ -62,6 +62,7 @@ TEST_CASE("orders for many calls come in batches of 4096, also when they are giv
     v1::Cancel m;
     m.set_request(from + 1);
     m.set_running_too(true);
+    m.set_grace_ns(60'000'000'000);
     for (std::size_t h = from; h < std::min(from + 3000, kCalls); ++h) m.add_handles(h);
     client.say(v1::KIND_CANCEL, m);
   }

@@ -131,9 +131,13 @@ TEST_CASE("a running task is left alone, or told to stop") {
     b.ran_badly(w, t, false, true);
     CHECK(b.told[0].phase == Phase::cancelled);
   }
-  SUBCASE("it fails after it was told") {
-    b.ran_badly(w, t);
+  SUBCASE("it fails because it was told") {
+    b.ran_badly(w, t, false, true);
     CHECK(b.told[0].phase == Phase::cancelled);
+  }
+  SUBCASE("it had failed before it was told") {
+    b.ran_badly(w, t);
+    CHECK(b.told[0].phase == Phase::failed);
   }
   SUBCASE("it succeeds all the same") {
     b.ran(w, {t});

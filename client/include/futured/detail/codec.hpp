@@ -23,8 +23,8 @@ concept Readable = std::default_initializable<M> && requires(M& m, const char* d
 class Input {
  public:
   template <class T>
-  requires(!std::is_same_v<std::remove_cvref_t<T>, Input>) explicit Input(
-      T&& from) {  // NOLINT(bugprone-forwarding-reference-overload): it does not see the requirement
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): it does not see the requirement
+  requires(!std::is_same_v<std::remove_cvref_t<T>, Input>) explicit Input(T&& from) {
     if constexpr (std::is_same_v<std::remove_cvref_t<T>, std::string> && !std::is_lvalue_reference_v<T>) {
       owned_ = std::forward<T>(from);
       is_owned_ = true;
