@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/schedules/cron.hpp"
 #include "daemon/schedules/wall_time.hpp"
 #include "daemon/schedules/zone.hpp"
 
@@ -81,6 +82,26 @@ inline Zone zone_by_rule(const std::string& rule) {
 inline Zone berlin() { return zone_by_rule("CET-1CEST,M3.5.0,M10.5.0/3"); }
 inline Zone new_york() { return zone_by_rule("EST5EDT,M3.2.0,M11.1.0"); }
 inline Zone lord_howe() { return zone_by_rule("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"); }
+
+inline Cron cron(std::string_view text) {
+  Result<Cron> parsed = Cron::parse(text);
+  REQUIRE_MESSAGE(parsed.ok(), (parsed.ok() ? "" : parsed.status().message()));
+  return *parsed;
+}
+
+/// The next times after one, in UTC.
+inline std::vector<std::string> next_times(std::string_view text, WallTime after, std::size_t count,
+                                           const Zone& zone = Zone()) {
+  const Cron expression = cron(text);
+  std::vector<std::string> times;
+  for (std::size_t i = 0; i < count; ++i) {
+    after = expression.next(after, zone);
+    times.push_back(shown(after));
+    if (after == kNever) break;
+  }
+  return times;
+}
+using Times = std::vector<std::string>;
 
 /// Small and the same everywhere (splitmix64).
 class Random {
