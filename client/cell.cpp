@@ -346,6 +346,8 @@ void cancel_all(std::span<const CellRef> cells) {
 }
 
 TaskId id_of(const Cell& cell) { return cell.home()->id(cell); }
+TaskReference reference_of(const Cell& cell) { return cell.home()->reference(cell); }
+bool existing(const Cell& cell) { return cell.home()->existing(cell); }
 
 void throw_timeout() { throw TimeoutError("the future is not done within the given time; the call goes on"); }
 void throw_no_future() { throw InvalidStateError("this Future refers to no call"); }

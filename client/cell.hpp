@@ -144,6 +144,11 @@ class Home {
   virtual bool cancel(Cell& cell, std::optional<std::chrono::nanoseconds> grace) = 0;
   virtual void cancel_all(std::span<const CellRef> cells);
   virtual TaskId id(const Cell& cell) const;
+  virtual TaskReference reference(const Cell& cell) const { return {0, id(cell)}; }
+  virtual bool existing(const Cell& cell) const {
+    (void)cell;
+    return false;
+  }
   virtual void run_callbacks(const CellRef& cell, Callbacks callbacks);
   /// Throws BrokenExecutor if nobody can resolve its cells any more although they are pending (after fork()).
   virtual void check_alive() const {}

@@ -104,29 +104,6 @@ Result<std::shared_ptr<Connection>> Connection::open(Options options, Factory fa
 
 // ---- waiting for rare events
 
-template <class Predicate>
-bool Connection::wait_event(Lock& lock, Deadline deadline, Predicate done) {
-  ++event_waiters_;
-  bool met = true;
-  while (!done()) {
-    about_to_wait();
-    if (deadline == Deadline::max()) {
-      event_cv_.wait(lock);
-    } else if (event_cv_.wait_until(lock, deadline) == std::cv_status::timeout) {
-      met = done();
-      break;
-    }
-  }
-  --event_waiters_;
-  return met;
-}
-
-template <class Predicate>
-bool Connection::wait_answer(Lock& lock, Deadline deadline, Predicate answered) {
-  wait_event(lock, deadline, [&] { return answered() || over(); });
-  return answered();
-}
-
 Status Connection::no_answer() const {
   if (closed_) return {Code::unavailable, "the executor is closed"};
   if (session_.phase() == client::Session::Phase::ended) return session_.end_reason();
@@ -169,7 +146,9 @@ const client::SpecRef& Connection::intern(std::string_view task, const TaskOptio
   }
   constexpr std::size_t kKept = 8;
   static const SpecData defaults;
-  Interned fresh{std::string(task), data, client::make_spec(task, data ? data->spec : defaults)};
+  auto spec = client::make_spec(task, data ? data->spec : defaults);
+  const std::size_t bytes = spec->ByteSizeLong();
+  Interned fresh{std::string(task), data, client::SpecRef(std::move(spec), bytes)};
   if (interned_.size() < kKept) {
     intern_last_ = interned_.size();
     interned_.push_back(std::move(fresh));
@@ -183,23 +162,27 @@ const client::SpecRef& Connection::intern(std::string_view task, const TaskOptio
 
 void Connection::wait_for_room(Lock& lock, std::size_t size, const TaskData* data) {
   if (session_.has_room(size)) return;
-  if (data != nullptr && data->on_full == OnFull::fail) {
-    throw QueueFull("the daemon takes no more tasks of this client now; try again later");
-  }
-  const Deadline deadline = data == nullptr || data->full_timeout_ns < 0
-                                ? Deadline::max()
-                                : deadline_after(std::chrono::nanoseconds(data->full_timeout_ns));
-  const bool room = wait_event(lock, deadline, [&] {
-    return shut_ || session_.phase() == client::Session::Phase::ended || session_.has_room(size);
+  using Phase = client::Session::Phase;
+  const bool fails = data != nullptr && data->on_full == OnFull::fail;
+  const bool patient = data == nullptr || fails || data->full_timeout_ns < 0;
+  const Deadline deadline = patient ? Deadline::max() : deadline_after(std::chrono::nanoseconds(data->full_timeout_ns));
+  // A window that is used up is not a daemon that is full: the answer to what was sent tells which.
+  wait_event(lock, deadline, [&] {
+    return shut_ || session_.phase() == Phase::ended || session_.has_room(size) || (fails && session_.stays_full());
   });
   check_open();
-  if (!room) throw QueueFull("the daemon took no more tasks of this client for the given time");
+  if (session_.has_room(size)) return;
+  if (session_.phase() != Phase::up) {
+    throw QueueFull("no connection to the daemon at " + endpoint() +
+                    " now, and as many tasks wait for it as may: try again later");
+  }
+  throw QueueFull("the daemon at " + endpoint() + " is full, it takes no more tasks" +
+                  (fails ? " now" : ", and none ended within the given time") + ": try again when some have ended");
 }
 
-CellRef Connection::add_task(std::string_view task, Input& input, Slice& large, const TaskOptions& options) {
+CellRef Connection::add_task(const client::SpecRef& spec, Input& input, Slice& large, const TaskOptions& options) {
   const TaskData* const data = options.data().get();
   const bool detached = data != nullptr && data->spec.detached;
-  const client::SpecRef& spec = intern(task, options);
   const Seq seq = large.empty() ? session_.submit(spec, input.view(), !detached)
                                 : session_.submit(spec, std::move(large), !detached);
   Cell* const cell = slab_.add(seq, 2, shared_from_this(), session_.stream());
@@ -211,11 +194,15 @@ CellRef Connection::add_task(std::string_view task, Input& input, Slice& large, 
 }
 
 namespace {
-CellRef too_large(std::size_t size, std::uint64_t limit) {
+// With the largest spec and the small inputs of a batch a message stays below wire::kFrameLimit.
+constexpr std::size_t kSpecLimit = 32 << 20;
+
+CellRef too_large(const char* what, std::size_t size, std::uint64_t limit) {
   TaskError::Details d;
   d.kind = ErrorKind::too_large;
   d.permanent = true;
-  d.message = "input of " + std::to_string(size) + " bytes; the daemon's limit is " + std::to_string(limit);
+  d.message =
+      std::string(what) + " of " + std::to_string(size) + " bytes; the daemon's limit is " + std::to_string(limit);
   CellRef cell = make_local_cell(local_home());
   WakeList none;
   cell.get()->fail(std::make_exception_ptr(RejectedError(std::move(d))), none);
@@ -243,9 +230,11 @@ CellRef Connection::submit(std::string_view task, Input input, const TaskOptions
   {
     Lock lock(state_);
     check_open();
-    if (size > payload_limit_) return too_large(size, payload_limit_);
+    if (size > payload_limit_) return too_large("input", size, payload_limit_);
+    const client::SpecRef spec = intern(task, options);
+    if (spec.bytes() > kSpecLimit) return too_large("options", spec.bytes(), kSpecLimit);
     wait_for_room(lock, size, options.data().get());
-    cell = add_task(task, input, large, options);
+    cell = add_task(spec, input, large, options);
     due = session_.submit_due();
   }
   if (due) pump();
@@ -263,21 +252,31 @@ void Connection::submit_many(std::string_view task, std::vector<Input> inputs, c
     bool due = false;
     {
       Lock lock(state_);
+      // A copy: while this waits for room others may take its place among the interned ones.
+      const client::SpecRef spec = intern(task, options);
       for (std::size_t i = begin; i < end; ++i) {
         check_open();
         Slice large = large_of(inputs[i]);
         const std::size_t size = large.empty() ? inputs[i].view().size() : large.size();
         if (size > payload_limit_) {
-          out.push_back(too_large(size, payload_limit_));
+          out.push_back(too_large("input", size, payload_limit_));
+          continue;
+        }
+        if (spec.bytes() > kSpecLimit) {
+          out.push_back(too_large("options", spec.bytes(), kSpecLimit));
           continue;
         }
         if (!session_.has_room(size)) {
           lock.unlock();
           pump();  // what was added has to leave before room can come
           lock.lock();
-          wait_for_room(lock, size, options.data().get());
+          try {
+            wait_for_room(lock, size, options.data().get());
+          } catch (const QueueFull& e) {
+            throw QueueFull(e.what(), i);
+          }
         }
-        out.push_back(add_task(task, inputs[i], large, options));
+        out.push_back(add_task(spec, inputs[i], large, options));
       }
       due = session_.submit_due();
     }
@@ -332,40 +331,6 @@ CellRef Connection::attach(const TaskId& id, TaskNumber number, OutputCallback o
   return cell;
 }
 
-Result<std::vector<Connection::AttachResult>> Connection::attach_many(const std::vector<v1::TaskRef>& tasks,
-                                                                      Deadline deadline, const AttachOutput& output) {
-  if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
-  std::vector<client::order::AttachItem> items;
-  std::vector<OutputCallback> outputs;
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    items.push_back({tasks[i].number(), tasks[i].number() != 0 ? std::string() : tasks[i].id()});
-    if (output) {
-      outputs.push_back([output, i](int stream, std::string_view bytes) { output(i, stream, bytes); });
-    }
-  }
-  std::vector<AttachResult> results;
-  if (items.empty()) return results;
-  if (items.size() > wire::kMaxBatchTasks) {
-    return Status(Code::invalid, "attach: " + std::to_string(items.size()) + " tasks at once; at most " +
-                                     std::to_string(wire::kMaxBatchTasks));
-  }
-  auto wait = std::make_shared<AttachWait>();
-  {
-    const Lock lock(state_);
-    if (over()) return no_answer();
-    for (AttachedCell* c : start_attach(std::move(items), std::move(outputs), wait)) {
-      results.push_back({CellRef(&c->cell), {}});
-    }
-  }
-  pump();
-  Lock lock(state_);
-  if (!wait_answer(lock, deadline, [&] { return wait->answered; })) return no_answer();
-  for (std::size_t i = 0; i < results.size() && i < static_cast<std::size_t>(wait->answer.tasks_size()); ++i) {
-    results[i].facts = wait->answer.tasks(static_cast<int>(i));
-  }
-  return results;
-}
-
 // ---- cancelling
 
 std::shared_ptr<Connection::CancelWait> Connection::start_cancel(client::order::Cancel cancel) {
@@ -406,129 +371,6 @@ void Connection::cancel_quietly(std::vector<Handle> handles) {
     start_cancel(std::move(c));
   }
   pump();
-}
-
-Result<std::vector<v1::Cancelled::Verdict>> Connection::cancel_many(std::vector<Handle> handles, bool running_too,
-                                                                    std::int64_t grace_ns, const std::string& why,
-                                                                    Deadline deadline) {
-  if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
-  std::vector<std::shared_ptr<CancelWait>> waits;
-  {
-    const Lock lock(state_);
-    if (over()) return no_answer();
-    for (std::size_t begin = 0; begin < handles.size(); begin += wire::kMaxBatchTasks) {
-      const std::size_t n = std::min(handles.size() - begin, wire::kMaxBatchTasks);
-      client::order::Cancel c;
-      const auto from = handles.begin() + static_cast<std::ptrdiff_t>(begin);
-      c.handles.assign(from, from + static_cast<std::ptrdiff_t>(n));
-      c.running_too = running_too;
-      c.grace_ns = grace_ns;
-      c.why = why;
-      waits.push_back(start_cancel(std::move(c)));
-    }
-  }
-  pump();
-  std::vector<v1::Cancelled::Verdict> verdicts;
-  Lock lock(state_);
-  for (const auto& w : waits) {
-    if (!wait_answer(lock, deadline, [&] { return w->answered; })) return no_answer();
-    verdicts.insert(verdicts.end(), w->verdicts.begin(), w->verdicts.end());
-  }
-  return verdicts;
-}
-
-// ---- questions
-
-Result<v1::Reply> Connection::request(v1::Request request, Deadline deadline) {
-  if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
-  const auto wait = std::make_shared<ReplyWait>();
-  std::uint64_t id = 0;
-  {
-    Lock lock(state_);
-    if (!wait_answer(lock, deadline, [this] { return session_.phase() == client::Session::Phase::up; }) || closed_) {
-      return over() ? no_answer() : Status(Code::unavailable, "no connection to " + endpoint());
-    }
-    id = next_extra_++;
-    request.set_request(id);
-    replies_.emplace(id, wait);
-    extra_.push_back(wire::encode(v1::KIND_REQUEST, session_.generation(), request));
-  }
-  pump();
-  Lock lock(state_);
-  const bool answered = wait_answer(lock, deadline, [&] { return wait->answered; });
-  replies_.erase(id);
-  if (!answered) return no_answer();
-  if (!wait->status.ok()) return wait->status;
-  if (wait->reply.has_problem() && wait->reply.problem().code() != v1::CODE_OK) {
-    return client::status_of(wait->reply.problem(), "the daemon could not do this");
-  }
-  return std::move(wait->reply);
-}
-
-Result<std::chrono::nanoseconds> Connection::ping(Deadline deadline) {
-  if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
-  const auto wait = std::make_shared<ReplyWait>();
-  const auto began = Clock::now();
-  std::uint64_t id = 0;
-  {
-    const Lock lock(state_);
-    if (closed_ || session_.phase() != client::Session::Phase::up) {
-      return Status(Code::unavailable, "no connection to " + endpoint());
-    }
-    id = next_extra_++;
-    replies_.emplace(id, wait);
-    v1::Ping ping;
-    ping.set_id(id);
-    extra_.push_back(wire::encode(v1::KIND_PING, session_.generation(), ping));
-  }
-  pump();
-  Lock lock(state_);
-  const bool answered = wait_answer(lock, deadline, [&] { return wait->answered; });
-  replies_.erase(id);
-  if (!answered) return no_answer();
-  if (!wait->status.ok()) return wait->status;
-  return std::chrono::nanoseconds(Clock::now() - began);
-}
-
-Result<TaskNumber> Connection::number(const RemoteHome& home, const Cell& cell, Deadline deadline) {
-  if (forked()) return Status(Code::unavailable, "this executor was made before fork()");
-  Lock lock(state_);
-  if (const auto* a = dynamic_cast<const AttachedCell*>(&home)) {
-    wait_answer(lock, deadline, [&] { return a->number != 0 || cell.state() >= CellState::cancelled; });
-    if (a->number == 0) return Status(Code::not_found, "the daemon does not know this task");
-    return a->number;
-  }
-  const auto& chunk = static_cast<const Chunk&>(home);
-  const Seq seq = chunk.seq_of(cell);
-  if (!wait_answer(lock, deadline, [&] { return seq < session_.first_unaccepted(); })) {
-    return over() ? no_answer() : Status(Code::unavailable, "the daemon has not accepted the task yet");
-  }
-  for (const Chunk::Extent& x : chunk.extents) {
-    if (seq >= x.first && seq - x.first < x.count) return x.number + (seq - x.first);
-  }
-  return Status(Code::not_found, "the number of this task is not known any more");
-}
-
-std::string Connection::warning(Handle handle) const {
-  const Lock lock(state_);
-  const auto at = warnings_.find(handle);
-  return at == warnings_.end() ? std::string() : at->second;
-}
-
-void Connection::watch(Watcher watcher) {
-  const Lock lock(state_);
-  watcher_ = std::make_shared<const Watcher>(std::move(watcher));
-}
-
-/// Under state_: only what changes is told.
-void Connection::tell_watcher(bool connected) {
-  if (std::exchange(connected_, connected) == connected || watcher_ == nullptr || stop_) return;
-  post([watcher = watcher_, connected] { (*watcher)(connected); });
-}
-
-v1::Welcome Connection::welcome() const {
-  const Lock lock(state_);
-  return welcome_;
 }
 
 // ---- the end
@@ -589,38 +431,5 @@ void Connection::fail_pending(const std::exception_ptr& error) {
   }
   resolve_all(cells, error);
 }
-
-// ---- cells
-
-TaskId Chunk::id(const Cell& c) const {
-  const std::lock_guard lock(connection().state_);
-  return {stream, seq_of(c)};
-}
-
-TaskId AttachedCell::id(const Cell&) const {
-  const std::lock_guard lock(connection().state_);
-  return known_id;
-}
-
-bool RemoteHome::cancel(Cell& cell, std::optional<std::chrono::nanoseconds> grace) {
-  return connection_->cancel(cell, handle(cell), grace);
-}
-
-void RemoteHome::cancel_all(std::span<const CellRef> cells) {
-  std::vector<client::Handle> handles;
-  handles.reserve(cells.size());
-  for (const CellRef& c : cells) handles.push_back(handle(*c));
-  connection_->cancel_quietly(std::move(handles));
-}
-
-void RemoteHome::run_callbacks(const CellRef& cell, Callbacks callbacks) {
-  // A std::function must be copyable: the callbacks are shared with it.
-  auto shared = std::make_shared<Callbacks>(std::move(callbacks));
-  connection_->post([this, cell, shared] { Home::run_callbacks(cell, std::move(*shared)); });
-}
-
-void RemoteHome::check_alive() const { connection_->check_usable(); }
-void RemoteHome::about_to_wait() { connection_->about_to_wait(); }
-void RemoteHome::drive(Waiter& waiter, Deadline deadline) { connection_->drive(waiter, deadline); }
 
 }  // namespace futured::detail

@@ -89,6 +89,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
                                                           std::int64_t grace_ns, const std::string& why,
                                                           Deadline deadline);
   Result<TaskNumber> number(const RemoteHome& home, const Cell& cell, Deadline deadline);
+  /// Waits until the task is accepted. Nothing: it is a task of its own.
+  Result<std::optional<Chunk::Existing>> existing(const RemoteHome& home, const Cell& cell, Deadline deadline);
+  /// No connection will be there any more: closed, refused for good, or given up.
+  bool ended() const;
   std::string warning(Handle handle) const;
   v1::Welcome welcome() const;
   /// Called on the callback thread whenever the connection is lost, and when it is back.
@@ -129,7 +133,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   // connection.cpp; `Lock` is on state_
   const client::SpecRef& intern(std::string_view task, const TaskOptions& options);
   void wait_for_room(Lock& lock, std::size_t size, const TaskData* data);
-  CellRef add_task(std::string_view task, Input& input, Slice& large, const TaskOptions& options);
+  CellRef add_task(const client::SpecRef& spec, Input& input, Slice& large, const TaskOptions& options);
   template <class Predicate>
   bool wait_event(Lock& lock, Deadline deadline, Predicate done);
   /// The same for what only the daemon can bring: false too when it never will, because this is over().
@@ -246,6 +250,29 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   client::CallbackThread callbacks_;
   std::thread io_thread_;
 };
+
+template <class Predicate>
+bool Connection::wait_event(Lock& lock, Deadline deadline, Predicate done) {
+  ++event_waiters_;
+  bool met = true;
+  while (!done()) {
+    about_to_wait();
+    if (deadline == Deadline::max()) {
+      event_cv_.wait(lock);
+    } else if (event_cv_.wait_until(lock, deadline) == std::cv_status::timeout) {
+      met = done();
+      break;
+    }
+  }
+  --event_waiters_;
+  return met;
+}
+
+template <class Predicate>
+bool Connection::wait_answer(Lock& lock, Deadline deadline, Predicate answered) {
+  wait_event(lock, deadline, [&] { return answered() || over(); });
+  return answered();
+}
 
 inline client::Time now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();

@@ -232,8 +232,8 @@ void Connection::on_refused(const wire::Envelope& e) {
 Status Connection::take_accepted(v1::Accepted& m) {
   if (session_.phase() != Phase::up) return {};  // unchecked it must not be believed
   const Seq known = session_.first_unaccepted();
-  Status status =
-      session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(), now_ns());
+  Status status = session_.on_accepted(m.first_seq(), m.count(), m.submit_credit_tasks(), m.submit_credit_bytes(),
+                                       now_ns(), m.full());
   if (!status.ok()) return status;
   // Of what is accepted again the numbers are known.
   for (Seq seq = std::max(m.first_seq(), known); seq < m.first_seq() + m.count();) {
@@ -249,6 +249,11 @@ Status Connection::take_accepted(v1::Accepted& m) {
       }
     }
     seq = end;
+  }
+  for (const auto& other : m.existing()) {
+    Chunk* const c = other.seq() < session_.first_unaccepted() ? slab_.chunk(other.seq()) : nullptr;
+    if (c != nullptr)
+      c->existing_of.insert_or_assign(other.seq(), Chunk::Existing{other.number(), other.input_differs()});
   }
   for (auto& w : *m.mutable_warnings()) {
     if (warnings_.size() >= kWarningsKept) warnings_.erase(warnings_.begin());
@@ -512,93 +517,6 @@ void Connection::on_ping(const wire::Envelope& e, bool pong) {
     at->second->answered = true;
     event();
   }
-}
-
-// ---- cells
-
-/// Under state_.
-Cell* Connection::take_cell(Handle handle) {
-  if (handle < kAttachBit) {
-    Cell* const c = slab_.find(handle);
-    slab_.resolved(handle);
-    return c;
-  }
-  const auto at = attached_.find(handle);
-  if (at == attached_.end()) return nullptr;
-  Cell* const c = &at->second->cell;
-  attached_.erase(at);
-  return c;
-}
-
-/// Under state_.
-std::vector<Cell*> Connection::take_cells(const std::vector<Handle>& handles) {
-  std::vector<Cell*> cells;
-  for (const Handle h : handles) {
-    if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
-    outputs_.erase(h);
-  }
-  if (!cells.empty()) ++resolving_;
-  return cells;
-}
-
-/// Under no mutex or io_: batches that counted in resolving_ are resolved now.
-void Connection::resolved(std::size_t batches) {
-  const Lock lock(state_);
-  resolving_ -= static_cast<int>(batches);
-  event();
-}
-
-void Connection::resolve_detached() {
-  std::vector<Cell*> cells;
-  {
-    const Lock lock(state_);
-    while (!detached_.empty() && detached_.front() < session_.first_unaccepted()) {
-      if (Cell* c = take_cell(detached_.front()); c != nullptr) cells.push_back(c);
-      outputs_.erase(detached_.front());
-      detached_.pop_front();
-    }
-    ++resolving_;
-  }
-  for (Cell* c : cells) {
-    WakeList wakes;
-    c->fail(std::make_exception_ptr(InvalidStateError("this task was submitted detached: its outcome is not delivered; "
-                                                      "Executor::future(id) asks for it")),
-            wakes);
-    c->unref();
-  }
-  resolved();
-}
-
-/// Under state_: takes every cell that waits.
-void Connection::collect_ended(std::vector<Cell*>& cells) {
-  std::vector<Handle> handles;
-  session_.unresolved().for_each_below(kMaxSeq + 1, [&handles](Seq s) { handles.push_back(s); });
-  for (const auto& [h, c] : attached_) handles.push_back(h);
-  for (const Handle h : handles) session_.resolve(h);
-  for (const Seq s : std::exchange(detached_, {})) handles.push_back(s);
-  for (const Handle h : handles) {
-    if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
-  }
-  outputs_.clear();
-  cancels_.clear();
-  attaches_.clear();
-  if (!cells.empty()) ++resolving_;
-}
-
-/// What collect_ended() took, each with an exception of its own.
-void Connection::resolve_all(const std::vector<Cell*>& cells, const std::exception_ptr& error) {
-  std::string message;
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    message = e.what();
-  }
-  for (Cell* c : cells) {
-    WakeList wakes;
-    c->fail(std::make_exception_ptr(BrokenExecutor(message)), wakes);
-    c->unref();
-  }
-  if (!cells.empty()) resolved();
 }
 
 }  // namespace futured::detail

@@ -66,8 +66,82 @@ class Control {
   Result<TaskNumber> number(const Future<std::string>& future, Nanos timeout);
   /// What the daemon had to remark when it accepted the task ("no worker offers it now"); empty: nothing.
   std::string warning(const Future<std::string>& future) const;
+  /// Whether a future of a task with a key is that of an earlier task: waits for the daemon to accept it. Nothing: it
+  /// is a task of its own.
+  struct Existing {
+    TaskNumber number = 0;
+    bool input_differs = false;
+  };
+  Result<std::optional<Existing>> existing(const Future<std::string>& future, Nanos timeout);
+
+  // ---- orders and questions about tasks that a selector names. All pages of them: the time is that of each.
+  /// The numbers of the new tasks, in the order of the old ones.
+  Result<std::vector<TaskNumber>> retry(const v1::Selector& selector, Nanos timeout);
+  /// How many tasks are kept no more.
+  Result<std::uint64_t> forget(const v1::Selector& selector, Nanos timeout);
+  /// Calls `take` with each explanation until it says false.
+  Status explain(const v1::Selector& selector, Nanos timeout, const std::function<bool(v1::Explanation&)>& take);
+
+  struct LogPart {
+    TaskNumber task = 0;
+    std::uint32_t attempt = 0;  ///< 0: the last
+    std::uint64_t offset = 0;
+    bool follow = false;  ///< waits until there is more or the attempt has ended, also across lost connections
+  };
+  /// Chunks from `offset` on; none: there is no more.
+  Result<std::vector<v1::LogChunk>> log(const LogPart& part, Nanos timeout);
+
+  struct Changes {
+    std::vector<v1::ChangeRecord> records;
+    std::string cursor;  ///< for the next call
+  };
+  /// Waits until something has changed, also across lost connections. An empty cursor: from now on.
+  Result<Changes> changes(const v1::Selector& selector, const std::string& cursor, Nanos timeout);
+
+  // ---- orders and questions about the daemon
+  struct PauseWhat {
+    std::string pool;
+    std::string task;  ///< instead of a pool
+  };
+  Status pause(const PauseWhat& what, bool paused, Nanos timeout);
+
+  struct Limit {
+    std::string key;
+    std::uint32_t running = 0;  ///< at once; 0: no bound
+    std::uint32_t starts = 0;   ///< within `per`; 0: no bound
+    Nanos per{};
+  };
+  Status set_limit(const Limit& limit, Nanos timeout);
+  Status remove_limit(const std::string& key, Nanos timeout);
+  Result<std::vector<v1::LimitRecord>> limits(Nanos timeout);
+
+  /// An empty name: all.
+  Result<std::vector<v1::GroupRecord>> groups(const std::string& name, Nanos timeout);
+  Status close_group(const std::string& name, Nanos timeout);
+
+  struct Schedule {
+    std::string name;
+    std::string cron;  ///< or an interval
+    std::string zone;  ///< of `cron`; empty: the daemon's
+    Nanos interval{};
+    v1::AddSchedule::CatchUp catch_up = v1::AddSchedule::SKIP;
+    v1::AddSchedule::Overlap overlap = v1::AddSchedule::OVERLAP_ALLOW;
+    std::string task;
+    std::string input;
+    TaskOptions options;
+  };
+  Status add_schedule(const Schedule& schedule, Nanos timeout);
+  Result<std::vector<v1::ScheduleRecord>> schedules(Nanos timeout);
+  Status change_schedule(const std::string& name, v1::ChangeSchedule::What what, Nanos timeout);
+
+  /// `now`: it is killed, else it drains.
+  Status end_worker(WorkerId worker, bool now, Nanos timeout);
+  Status reload(Nanos timeout);
 
  private:
+  /// Asks again when the connection is lost meanwhile: for questions that may be asked twice.
+  Result<v1::Reply> request_lasting(const v1::Request& request, Nanos timeout);
+  Status order(const v1::Request& request, Nanos timeout);
   detail::Connection& connection_;
 };
 

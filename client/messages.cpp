@@ -12,6 +12,41 @@ void put_pairs(const detail::SpecData::Pairs& from, google::protobuf::RepeatedPt
     h->set_value(value);
   }
 }
+
+void put_reference(const detail::TaskReference& from, v1::TaskRef& to) {
+  if (from.number != 0) {
+    to.set_number(from.number);
+  } else {
+    to.set_id(raw_id(from.id));
+  }
+}
+
+v1::Dependency::Condition condition_of(Condition on) {
+  switch (on) {
+    case Condition::failure:
+      return v1::Dependency::FAILURE;
+    case Condition::any:
+      return v1::Dependency::ANY;
+    case Condition::success:
+      break;
+  }
+  return v1::Dependency::SUCCESS;
+}
+
+/// For a daemon that says no more than the kind.
+std::string message_of(const v1::Error& error, std::string_view otherwise) {
+  if (!error.message().empty()) return error.message();
+  switch (error.kind()) {
+    case v1::ERROR_KIND_TIMEOUT:
+      return "an attempt took longer than the task's timeout";
+    case v1::ERROR_KIND_DEADLINE:
+      return "the task was not done by its deadline";
+    case v1::ERROR_KIND_DEPENDENCY:
+      return "a task that it waited for did not end as it had to";
+    default:
+      return std::string(otherwise);
+  }
+}
 }  // namespace
 
 std::string raw_id(const TaskId& id) {
@@ -64,6 +99,18 @@ std::shared_ptr<const v1::Spec> make_spec(std::string_view task, const detail::S
   spec->set_live_output(d.live_output);
   spec->set_detached(d.detached);
   spec->set_at_unix_ns(d.at_unix_ns);
+  spec->mutable_after()->Reserve(static_cast<int>(d.after.size() + d.after_groups.size()));
+  for (const detail::TaskDependency& dependency : d.after) {
+    v1::Dependency* to = spec->add_after();
+    put_reference(dependency.task, *to->mutable_task());
+    to->set_on(condition_of(dependency.on));
+  }
+  for (const detail::GroupDependency& dependency : d.after_groups) {
+    v1::Dependency* to = spec->add_after();
+    to->set_group(dependency.group);
+    to->set_on(condition_of(dependency.on));
+  }
+  if (d.input_from) put_reference(*d.input_from, *spec->mutable_input_from());
   return spec;
 }
 
@@ -181,16 +228,15 @@ Ending ending_of(v1::State state, const v1::Outcomes::Failure* failure, std::str
                         : ErrorKind::none;
   if (state == v1::STATE_CANCELLED) {
     if (e.message().empty() && kind == ErrorKind::none) return {true, nullptr};
-    const std::string text = e.message().empty() ? "the task was cancelled" : e.message();
-    return {true, std::make_exception_ptr(CancelledError(text, kind))};
+    return {true, std::make_exception_ptr(CancelledError(message_of(e, "the task was cancelled"), kind))};
   }
   if (state == v1::STATE_EXPIRED) {
-    const std::string text = e.message().empty() ? "the task waited longer than its `expires`" : e.message();
+    const std::string text = message_of(e, "the task had not started when its `expires` was over");
     return {true, std::make_exception_ptr(ExpiredError(text, kind))};
   }
   TaskError::Details d;
   d.kind = kind == ErrorKind::none ? ErrorKind::error : kind;
-  d.message = e.message();
+  d.message = message_of(e, {});
   d.status = e.status();
   d.signal = e.signal();
   d.permanent = e.permanent();

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <memory>
 #include <new>
 #include <vector>
@@ -48,6 +49,12 @@ class Chunk final : public RemoteHome {
     TaskNumber number;
   };
 
+  /// A task with a key that another has is that other.
+  struct Existing {
+    TaskNumber number = 0;
+    bool input_differs = false;
+  };
+
   Chunk(std::shared_ptr<Connection> c, const StreamId& s, Seq base)
       : RemoteHome(std::move(c)), stream(s), base_(base) {}
 
@@ -63,6 +70,8 @@ class Chunk final : public RemoteHome {
 
   client::Handle handle(const Cell& c) const override { return seq_of(c); }
   TaskId id(const Cell& c) const override;
+  TaskReference reference(const Cell& c) const override;
+  bool existing(const Cell& c) const override;
   void release(Cell* c) noexcept override {
     c->~Cell();
     drop(1);
@@ -71,6 +80,7 @@ class Chunk final : public RemoteHome {
   // Under the connection's mutex.
   StreamId stream;
   std::vector<Extent> extents;  // ascending
+  std::map<Seq, Existing> existing_of;
 
  private:
   ~Chunk() = default;
@@ -144,6 +154,7 @@ class AttachedCell final : public RemoteHome {
   AttachedCell(std::shared_ptr<Connection> c, std::uint32_t refs) : RemoteHome(std::move(c)), cell(this, refs) {}
   client::Handle handle(const Cell&) const override { return task; }
   TaskId id(const Cell&) const override;
+  TaskReference reference(const Cell&) const override;
   void release(Cell*) noexcept override { delete this; }
 
   Cell cell;

@@ -95,6 +95,7 @@ Status Session::on_welcome(const WelcomeFacts& facts, Time now, std::vector<Hand
   }
   daemon_instance_ = facts.daemon_instance;
   submits_.credit(facts.credit_tasks, facts.credit_bytes);
+  full_ = false;
   constexpr Time kSlowest = 3'600'000 * kMillisecond;
   silence_limit_ = 3 * (facts.heartbeat > 0 ? std::min(facts.heartbeat, kSlowest) : options_.default_heartbeat);
   phase_ = Phase::up;
@@ -158,12 +159,13 @@ bool Session::awaits(Handle handle) const {
 }
 
 Status Session::on_accepted(Seq first_seq, std::uint64_t count, std::uint64_t credit_tasks, std::uint64_t credit_bytes,
-                            Time now) {
+                            Time now, bool full) {
   if (phase_ != Phase::up) return {};
   if (first_seq > kMaxSeq || count > kMaxSeq || !submits_.accepted(first_seq + count)) {
     return broken("the daemon accepts tasks that were not sent", now);
   }
   submits_.credit(credit_tasks, credit_bytes);
+  full_ = full;
   return {};
 }
 

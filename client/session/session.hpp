@@ -128,6 +128,9 @@ class Session {
   }
   /// True if submitted tasks are to be sent now.
   bool submit_due() const { return phase_ == Phase::up && submits_.may_send(); }
+  /// No word of the daemon that could make room is due: it has said that it is full, it has answered all there is to
+  /// answer, or there is no connection. Only of interest without has_room().
+  bool stays_full() const { return phase_ != Phase::up || full_ || submits_.unaccepted() == 0; }
   /// Returns its request number; kept and sent again until on_cancelled().
   std::uint64_t cancel(order::Cancel cancel);
   /// Fills in request and first_handle; kept until on_attached(). Handles are consecutive.
@@ -148,8 +151,9 @@ class Session {
   /// The connection is gone, or the daemon asked for a hello.
   void on_lost(Time now);
   void on_ping(std::uint64_t id) { pongs_.push_back(id); }
+  /// `full`: the daemon withholds credit because it holds as much as it may.
   Status on_accepted(Seq first_seq, std::uint64_t count, std::uint64_t credit_tasks, std::uint64_t credit_bytes,
-                     Time now);
+                     Time now, bool full = false);
   /// `fresh`: indices of those that resolve their handle now; all others are repetitions.
   Status on_outcomes(std::uint64_t first_delivery, std::span<const Handle> handles,
                      std::span<const std::uint64_t> sizes, Time now, std::vector<std::uint32_t>& fresh);
@@ -219,6 +223,7 @@ class Session {
 
   std::string daemon_instance_;
   SubmitQueue submits_;
+  bool full_ = false;  // the daemon said so last
   Unresolved unresolved_;
   std::unordered_map<Handle, Attachment> attached_;
   Handle next_attach_ = kAttachBit;

@@ -18,14 +18,15 @@ SubmitBatch& SubmitQueue::batch_for(const SpecRef& spec, std::size_t size) {
   if (b != nullptr) {
     // Neighbours tend to be of one kind.
     index = b->spec_of.empty() ? 0 : b->spec_of.back();
-    if (b->specs[index] != spec) {
+    if (!(b->specs[index] == spec)) {
       const auto at = std::find(b->specs.begin(), b->specs.end(), spec);
       index = static_cast<std::uint32_t>(at - b->specs.begin());
       if (at == b->specs.end()) {
-        if (b->specs.size() >= kBatchSpecs) {
+        if (b->specs.size() >= kBatchSpecs || b->spec_bytes + spec.bytes() > kBatchSpecBytes) {
           b = nullptr;
         } else {
           b->specs.push_back(spec);
+          b->spec_bytes += spec.bytes();
         }
       }
     }
@@ -36,6 +37,7 @@ SubmitBatch& SubmitQueue::batch_for(const SpecRef& spec, std::size_t size) {
     b = batches_.back().get();
     b->first = clock_.next_to_add();
     b->specs.push_back(spec);
+    b->spec_bytes = spec.bytes();
     b->size.reserve(AckClock::kElements);
     index = 0;
   }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proto/ack_clock.hpp"
@@ -17,7 +18,21 @@
 namespace futured::client {
 
 /// What tasks have in common; opaque here, equal pointers are equal specs.
-using SpecRef = std::shared_ptr<const void>;
+class SpecRef {
+ public:
+  SpecRef() = default;
+  /// `bytes`: what it takes in a message.
+  template <class T>
+  SpecRef(std::shared_ptr<T> spec, std::size_t bytes = 0)  // NOLINT(google-explicit-constructor): it is that pointer
+      : spec_(std::move(spec)), bytes_(bytes) {}
+  const void* get() const { return spec_.get(); }
+  std::size_t bytes() const { return bytes_; }
+  friend bool operator==(const SpecRef& a, const SpecRef& b) { return a.spec_ == b.spec_; }
+
+ private:
+  std::shared_ptr<const void> spec_;
+  std::size_t bytes_ = 0;
+};
 
 /// Consecutive tasks in columns. Immutable once a range of it was handed out.
 struct SubmitBatch {
@@ -30,6 +45,7 @@ struct SubmitBatch {
   std::string blob;                    // the small ones, one after the other
   std::vector<Framed> framed;          // the large ones, ascending
   std::vector<SpecRef> specs;          // at least one
+  std::size_t spec_bytes = 0;          // of all of them
   std::vector<std::uint32_t> spec_of;  // empty: all 0
   std::uint64_t bytes = 0;             // of all payloads
 };
@@ -49,6 +65,7 @@ class SubmitQueue {
   static constexpr std::size_t kBatchFrames = 64;
   static constexpr std::size_t kBatchSpecs = 16;
   static constexpr std::size_t kBatchInlineBytes = 1 << 20;
+  static constexpr std::size_t kBatchSpecBytes = 16 << 20;  // one spec alone may be larger
 
   /// True if a task of `size` bytes fits into the submit credits now.
   bool has_room(std::size_t size) const {

@@ -12,47 +12,16 @@
 #include "client/endpoint.hpp"
 #include "futured/executor.hpp"
 #include "tests/client/fake_daemon.hpp"
+#include "tests/client/pair.hpp"
 
 using namespace futured;
 using namespace std::chrono_literals;
 using fake::Daemon;
 using fake::EchoDaemon;
+using fake::Pair;
 using fake::TempFolder;
 
 namespace {
-
-/// A connected executor and the daemon it is connected to.
-struct Pair {
-  explicit Pair(std::uint64_t window = 1 << 20)
-      : daemon(std::make_unique<Daemon>(folder.socket())), ex([&] {
-          auto connecting = std::async(std::launch::async, [&] { return Executor::connect(folder.socket()); });
-          daemon->greet(false, 0, window);
-          return connecting.get();
-        }()) {}
-  /// Accepts the rest, or leaving would wait for it.
-  ~Pair() {
-    if (!daemon) return;
-    if (end != 0) daemon->accept(0, end);
-    while (auto m = daemon->receive(20ms)) {
-      note(*m);
-      if (m->kind() == v1::KIND_SUBMIT) daemon->accept(0, end);
-    }
-  }
-  fake::Message submitted() {
-    auto m = daemon->expect(v1::KIND_SUBMIT);
-    note(m);
-    return m;
-  }
-  void note(const fake::Message& m) {
-    if (m.kind() != v1::KIND_SUBMIT) return;
-    const auto submit = m.as<v1::Submit>();
-    end = submit.first_seq() + static_cast<std::uint64_t>(submit.payloads().size_size());
-  }
-  TempFolder folder;
-  std::unique_ptr<Daemon> daemon;
-  Executor ex;
-  std::uint64_t end = 0;  // of the seqs seen
-};
 
 std::string what(const std::function<void()>& f) {
   try {
@@ -363,20 +332,6 @@ TEST_CASE("a silent daemon is left for a new connection") {
   CHECK(daemon.expect(v1::KIND_HELLO).generation() == 2);
   daemon.welcome(true, 0);
   CHECK(Control(ex).welcome().resumed() == Control(ex).welcome().resumed());
-}
-
-TEST_CASE("when the submit window is used up submit() waits, or fails if the task says so") {
-  Pair p(2);
-  auto a = p.ex.submit("t", "a");
-  auto b = p.ex.submit("t", "b");
-  CHECK_THROWS_AS((void)p.ex.submit("t", "c", TaskOptions().on_full(OnFull::fail)), QueueFull);
-  CHECK_THROWS_AS((void)p.ex.submit("t", "c", TaskOptions().on_full(OnFull::block, 20ms)), QueueFull);
-  auto blocked = std::async(std::launch::async, [&] { return p.ex.submit("t", "c"); });
-  CHECK(blocked.wait_for(50ms) == std::future_status::timeout);
-  p.submitted();
-  p.daemon->accept(0, 1);
-  auto c = blocked.get();
-  CHECK(c.id().seq == 2);
 }
 
 TEST_CASE("an input above the daemon's limit fails by itself and is not sent") {

@@ -137,6 +137,29 @@ TEST_CASE("never more is sent than both submit credits allow") {
   CHECK(c.next<order::Submit>()->range.count == 1);
 }
 
+TEST_CASE("full is what the daemon says, or a window that no answer will widen") {
+  Client c;
+  CHECK(c.session.stays_full());  // no connection
+  c.hello();
+  c.welcome(2);
+  c.submit(2);
+  CHECK_FALSE(c.session.has_room(0));
+  CHECK_FALSE(c.session.stays_full());  // an answer is due
+  REQUIRE(c.next<order::Submit>());
+  CHECK(c.session.on_accepted(0, 1, 2, 1 << 20, 0, true).ok());
+  CHECK(c.session.stays_full());
+  CHECK(c.session.on_accepted(1, 0, 2, 1 << 20, 0, false).ok());
+  CHECK_FALSE(c.session.stays_full());
+  CHECK(c.session.on_accepted(1, 1, 2, 1 << 20, 0, false).ok());
+  CHECK(c.session.stays_full());  // nothing is under way
+  CHECK(c.session.on_accepted(2, 0, 3, 1 << 20, 0, true).ok());
+  c.session.on_lost(0);
+  c.hello(2 * kSecond);
+  c.welcome(0, 2 * kSecond, true, 2);
+  c.submit(1);
+  CHECK_FALSE(c.session.stays_full());  // another connection, another word
+}
+
 TEST_CASE("after a reconnect what was not accepted is sent again with the same seqs") {
   Client c;
   c.up();
@@ -405,6 +428,22 @@ TEST_CASE("specs of neighbours share a batch; the column names them") {
   CHECK(r->count == 4);
   CHECK(r->batch->specs.size() == 2);
   CHECK(r->batch->spec_of == std::vector<std::uint32_t>{0, 0, 1, 0});
+}
+
+TEST_CASE("large specs do not share a batch") {
+  SubmitQueue q;
+  q.credit(1000, 1000);
+  std::vector<SpecRef> specs;
+  for (int i = 0; i < 3; ++i) {
+    specs.emplace_back(std::make_shared<int>(i), SubmitQueue::kBatchSpecBytes / 2);
+    q.add(specs.back(), std::string_view("a"));
+  }
+  q.add(specs[2], std::string_view("b"));
+  CHECK(q.next()->batch->specs.size() == 2);
+  const auto second = q.next();
+  REQUIRE(second);
+  CHECK(second->count == 2);
+  CHECK(second->batch->specs.size() == 1);
 }
 
 TEST_CASE("nonsense from the daemon is refused and changes nothing") {

@@ -2,6 +2,7 @@
 // Wrong arguments throw std::invalid_argument.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -33,7 +34,7 @@ class CancelledError : public Error {
   ErrorKind kind;
 };
 
-/// The task waited longer than its `expires`.
+/// The task had not started when its `expires` was over.
 class ExpiredError : public CancelledError {
  public:
   using CancelledError::CancelledError;
@@ -58,10 +59,11 @@ class InvalidStateError : public Error {
   using Error::Error;
 };
 
-/// The submit window is used up and the task said OnFull::fail, or waited its time.
+/// The daemon takes no more tasks now, and the task said OnFull::fail, or its patience ended.
 class QueueFull : public Error {
  public:
-  using Error::Error;
+  explicit QueueFull(const std::string& message, std::size_t n = 0) : Error(message), submitted(n) {}
+  std::size_t submitted;  ///< of submit_many: how many of the first inputs are tasks all the same
 };
 
 /// No task of that id or number was ever known.
@@ -104,7 +106,8 @@ class NotAllowedError : public ConnectError {
   explicit NotAllowedError(const std::string& message) : ConnectError(Code::not_allowed, message) {}
 };
 
-/// The task ended as `failed`.
+/// The task ended as `failed`. Kinds `timeout` (an attempt took longer than the task's timeout) and `deadline` (all of
+/// it did) are the task's own; the caller's patience is TimeoutError.
 class TaskError : public Error {
  public:
   struct Details {

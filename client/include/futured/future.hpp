@@ -84,6 +84,9 @@ class Future {
 
   /// Of a call of a daemon: its id, for Executor::future(id). InvalidStateError for a call of this process.
   TaskId id() const { return detail::id_of(cell()); }
+  /// Of a task with a key: whether it is attached to a task that had this key already, whose outcome is this future's.
+  /// Waits until the daemon has accepted it; false for everything else.
+  bool existing() const { return detail::existing(cell()); }
 
   /// Same call, not same outcome.
   friend bool operator==(const Future& a, const Future& b) { return a.cell_.get() == b.cell_.get(); }

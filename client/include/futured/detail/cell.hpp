@@ -42,6 +42,13 @@ struct TypedValue final : Value {
   T value;
 };
 
+/// A task of a daemon, by number or (if that is 0) by id.
+struct TaskReference {
+  TaskNumber number = 0;
+  TaskId id;
+  bool operator==(const TaskReference&) const = default;
+};
+
 class Cell;
 void ref(Cell* cell) noexcept;
 void unref(Cell* cell) noexcept;
@@ -99,6 +106,10 @@ bool cancel(Cell& cell, std::optional<std::chrono::nanoseconds> grace);
 /// Asks for all that have not started to be cancelled, without waiting for the answers.
 void cancel_all(std::span<const CellRef> cells);
 TaskId id_of(const Cell& cell);
+/// How another task names this one: InvalidStateError for a call of this process.
+TaskReference reference_of(const Cell& cell);
+/// Waits until the daemon has accepted it.
+bool existing(const Cell& cell);
 [[noreturn]] void throw_timeout();
 [[noreturn]] void throw_no_future();
 [[noreturn]] void throw_bad_reply(const Cell& cell, std::string_view type);
