@@ -109,7 +109,11 @@ int exec_verb(Context& context) {
     return 128 + signal;
   }
   const Outcome outcome = outcome_of(task.future);
-  if (context.out.json()) context.out.print(whole_record(context, task.info, task.number, outcome));
+  if (context.out.json()) {
+    Json record = whole_record(context, task.info, task.number, outcome);
+    mark_existing(record, task.existing);
+    context.out.print(record);
+  }
   const bool exited = outcome.error.kind() == v1::ERROR_KIND_EXIT;
   if (exited && outcome.error.signal() != 0) return 128 + outcome.error.signal();
   if (exited) {

@@ -9,6 +9,8 @@
 namespace futured::cli {
 namespace {
 
+using namespace std::chrono_literals;
+
 /// A record of what fut knows of all tasks of this map; the rest is in the daemon.
 v1::TaskRecord common_record(const std::string& task, const TaskOptions& options) {
   v1::TaskRecord out;
@@ -18,6 +20,7 @@ v1::TaskRecord common_record(const std::string& task, const TaskOptions& options
     out.set_pool(spec.pool);
     out.set_priority(spec.priority);
     out.set_group(spec.group);
+    out.set_key(spec.key);
     for (const auto& [name, value] : spec.labels) {
       auto* label = out.add_labels();
       label->set_name(name);
@@ -28,7 +31,7 @@ v1::TaskRecord common_record(const std::string& task, const TaskOptions& options
 }
 
 schema::Json map_line(v1::TaskRecord record, std::uint64_t index, TaskNumber number, const Outcome& outcome,
-                      const TaskInfo& info) {
+                      const TaskInfo& info, const std::optional<Control::Existing>& existing) {
   record.set_number(number);
   record.set_state(outcome.state);
   record.set_attempt_count(outcome.attempts);
@@ -38,6 +41,7 @@ schema::Json map_line(v1::TaskRecord record, std::uint64_t index, TaskNumber num
   schema::Json task = json_of(record, outcome.result(info));
   if (outcome.future.valid()) task.set("id", to_string(outcome.future.id()));
   if (number == 0) task.set("number", schema::Json());
+  mark_existing(task, existing);
   // What only the daemon knows is null: to ask for every task would halve the rate.
   task.set("input_bytes", schema::Json());
   if (outcome.attempts == 0) task.set("attempt_count", schema::Json());
@@ -80,6 +84,10 @@ int map_verb(Context& context) {
   settings.goes_on = goes_on(args, Gone::cancel);
   settings.line_end = args.has("null") ? '\0' : '\n';
   settings.options = task_options(args, Gone::cancel);
+  const auto& data = *settings.options.data();
+  settings.fails_when_full = data.on_full == OnFull::fail;
+  if (data.full_timeout_ns >= 0) settings.patience = std::chrono::nanoseconds(data.full_timeout_ns);
+  const bool keyed = !data.spec.key.empty();
 
   const v1::TaskRecord common = common_record(name, settings.options);
   TaskNumber last = 0;
@@ -87,7 +95,11 @@ int map_verb(Context& context) {
   settings.print = [&](std::uint64_t index, TaskNumber number, const Outcome& outcome, std::string& out) {
     last = std::max(last, number);
     if (!bare) {
-      map_line(common, index, number, outcome, info).dump_to(out);
+      std::optional<Control::Existing> existing;
+      if (keyed && outcome.future.valid()) {
+        if (const auto known = context.daemon.control().existing(outcome.future, 0s); known.ok()) existing = *known;
+      }
+      map_line(common, index, number, outcome, info, existing).dump_to(out);
       out.push_back('\n');
       return;
     }

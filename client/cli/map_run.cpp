@@ -41,11 +41,11 @@ MapRun::MapRun(Context& context, const TaskInfo& info, const Input& input, MapSe
       next_tick_(Clock::now() + kTick),
       file_bytes_(size_of_stdin()),
       typed_(is_terminal(STDIN_FILENO)) {
-  settings_.options.on_full(OnFull::block, kPatience);
+  if (!settings_.fails_when_full) settings_.options.on_full(OnFull::block, kPatience);
 }
 
 bool MapRun::may_submit() const {
-  return !stopping_ && in_flight_ < settings_.in_flight && items_.size() < settings_.window &&
+  return !stopping_ && !gave_up_ && in_flight_ < settings_.in_flight && items_.size() < settings_.window &&
          (held_bytes_ < kHeldBytes || items_.empty());
 }
 
@@ -86,7 +86,7 @@ int MapRun::run() {
       if (!settings_.goes_on) stop();
       break;
     }
-    const bool no_more = stopping_ || (reader_->ended() && !held_);
+    const bool no_more = stopping_ || gave_up_ || (reader_->ended() && !held_);
     if (no_more && items_.empty()) break;
     const auto now = Clock::now();
     if (leave_at_ && now >= *leave_at_) {
@@ -137,8 +137,13 @@ bool MapRun::submit_line(std::string line) {
     try {
       item.future = context_.daemon.executor().submit(info_.name, std::move(*bytes), settings_.options);
       refusals_ = 0;
+      full_since_.reset();
     } catch (const QueueFull&) {
       held_ = std::move(line);
+      const auto now = Clock::now();
+      if (!full_since_) full_since_ = now;
+      gave_up_ = settings_.fails_when_full || (settings_.patience && now - *full_since_ >= *settings_.patience);
+      if (gave_up_) return false;
       if (++refusals_ % kAskWhy == 0) context_.daemon.refuse_if_draining();
       return false;
     }
@@ -266,6 +271,10 @@ int MapRun::end() {
   }
   if (const std::string problem = reader_->problem(); !problem.empty()) {
     throw Failure(reader_->too_long() ? Exit::input_refused : Exit::io, problem);
+  }
+  if (gave_up_) {
+    throw Failure(Exit::refused_now, "the daemon is full: line " + std::to_string(next_index_ + 1) +
+                                         " and those after it were not submitted; try again when tasks have ended");
   }
   if (progress_.failed > 0) return static_cast<int>(Exit::task_failed);
   return static_cast<int>(progress_.cancelled > 0 ? Exit::cancelled : Exit::done);

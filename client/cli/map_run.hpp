@@ -3,6 +3,7 @@
 // endless. Lives on the main thread; the reader and the executor only leave word.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -28,6 +29,8 @@ struct MapSettings {
   bool ordered = false;
   bool goes_on = false;  ///< tasks outlive fut
   char line_end = '\n';
+  bool fails_when_full = false;                      ///< ends the map when the daemon is full
+  std::optional<std::chrono::nanoseconds> patience;  ///< or when it has been for so long
   TaskOptions options;
   /// Appends what is printed for one task to `out`.
   std::function<void(std::uint64_t index, TaskNumber number, const Outcome& outcome, std::string& out)> print;
@@ -77,8 +80,10 @@ class MapRun {
   MapSettings settings_;
   std::shared_ptr<Word> word_ = std::make_shared<Word>();
   std::unique_ptr<LineReader> reader_;
-  std::optional<std::string> held_;                ///< a line that the daemon had no room for
-  int refusals_ = 0;                               ///< in a row
+  std::optional<std::string> held_;  ///< a line that the daemon had no room for
+  int refusals_ = 0;                 ///< in a row
+  std::optional<Progress::Time> full_since_;
+  bool gave_up_ = false;  ///< the daemon was full for too long: no more submits; what was submitted goes on
   std::unordered_map<std::uint64_t, Item> items_;  ///< read and not printed
   std::uint64_t next_index_ = 0, next_printed_ = 0;
   std::uint64_t in_flight_ = 0;

@@ -1,6 +1,7 @@
 // One task from the words of a command: what run and submit share.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "client/cli/outcome.hpp"
@@ -12,10 +13,14 @@ struct Submitted {
   TaskInfo info;
   Future<std::string> future;
   TaskNumber number = 0;
+  std::optional<Control::Existing> existing;  ///< the task with this key that there was already
 };
 
+/// Sets what an answer to a submit says of a key.
+void mark_existing(schema::Json& record, const std::optional<Control::Existing>& existing);
+
 /// Submits `input` and returns when the daemon has accepted it; its number is the `last` one from then on. What the
-/// daemon remarks goes to standard error.
+/// daemon remarks goes to standard error. Failure(refused_now) where it is full and the options say not to wait.
 Submitted submit_one(Context& context, TaskInfo info, const std::string& input, const TaskOptions& options);
 
 /// The task that the words of the command describe.

@@ -16,7 +16,9 @@ int submit_verb(Context& context) {
   if (context.out.json()) {
     const auto record = context.daemon.record(task.number);
     if (!record) throw Failure(Exit::forgotten, "task " + std::to_string(task.number) + " is forgotten already");
-    context.out.print(json_of(*record));
+    schema::Json json = json_of(*record);
+    mark_existing(json, task.existing);
+    context.out.print(json);
   } else {
     context.out.line(std::to_string(task.number));
   }

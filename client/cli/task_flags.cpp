@@ -49,6 +49,127 @@ Status set_crashes(TaskOptions& to, std::string_view text) {
   return {};
 }
 
+template <TaskOptions& (TaskOptions::*set)(std::chrono::nanoseconds)>
+Status set_time(TaskOptions& to, std::string_view text) {
+  const auto d = parse_duration(text);
+  if (!d) return d.status();
+  if (d->count() == 0) return wrong("wants a time above 0");  // on the wire 0 is none
+  (to.*set)(*d);
+  return {};
+}
+
+template <TaskOptions& (TaskOptions::*set)(std::string)>
+Status set_name(TaskOptions& to, std::string_view text) {
+  if (text.empty()) return wrong("wants a name");
+  (to.*set)(std::string(text));
+  return {};
+}
+
+Status set_delay(TaskOptions& to, std::string_view text) {
+  const auto d = parse_duration(text);
+  if (!d) return d.status();
+  to.delay(*d);
+  return {};
+}
+
+Status set_at(TaskOptions& to, std::string_view text) {
+  const auto t = parse_time(text, std::chrono::system_clock::now());
+  if (!t) return t.status();
+  to.at(*t);
+  return {};
+}
+
+/// "5s" or "5s..10m".
+Status set_backoff(TaskOptions& to, std::string_view text) {
+  const auto dots = text.find("..");
+  const auto first = parse_duration(text.substr(0, dots));
+  if (!first) return first.status();
+  std::chrono::nanoseconds most{};
+  if (dots != std::string_view::npos) {
+    const auto d = parse_duration(text.substr(dots + 2));
+    if (!d) return d.status();
+    if (*d < *first || d->count() == 0) return wrong("wants its bound above the first time, as in 1s..5m");
+    most = *d;
+  }
+  to.backoff(*first, most);
+  return {};
+}
+
+Status set_volatile(TaskOptions& to, std::string_view) {
+  to.is_volatile();
+  return {};
+}
+
+struct AnyTask {
+  TaskNumber number = 0;
+  TaskId id;
+};
+
+std::optional<AnyTask> task_named(std::string_view text) {
+  if (const auto id = parse_task_id(text)) return AnyTask{0, *id};
+  const auto n = number<TaskNumber>(text);
+  if (!n || *n == 0) return std::nullopt;
+  return AnyTask{*n, {}};
+}
+
+std::optional<Condition> condition_named(std::string_view text) {
+  if (text == "success") return Condition::success;
+  if (text == "failure") return Condition::failure;
+  if (text == "any") return Condition::any;
+  return std::nullopt;
+}
+
+/// "12", "12,13:any", "group=G:failure", or full ids.
+Status add_after(TaskOptions& to, std::string_view text) {
+  constexpr std::string_view kGroup = "group=";
+  Condition on = Condition::success;
+  const auto colon = text.rfind(':');
+  if (colon != std::string_view::npos) {
+    const std::string_view last = text.substr(0, colon).substr(text.substr(0, colon).rfind(',') + 1);
+    if (const auto named = condition_named(text.substr(colon + 1))) {
+      on = *named;
+      text = text.substr(0, colon);
+    } else if (!last.starts_with(kGroup)) {  // the name of a group may have a colon
+      return wrong("'" + std::string(text.substr(colon + 1)) +
+                   "' is no way to have ended: write success, failure or any after the colon");
+    }
+  }
+  for (;;) {
+    const auto comma = text.find(',');
+    const std::string_view word = text.substr(0, comma);
+    if (word.starts_with(kGroup)) {
+      if (word == kGroup) return wrong("'group=' wants the name of a group");
+      to.after_group(std::string(word.substr(kGroup.size())), on);
+    } else if (const auto task = task_named(word)) {
+      task->number != 0 ? to.after(task->number, on) : to.after(task->id, on);
+    } else {
+      return wrong("'" + std::string(word) + "' names no task: write 12, 12,13:any, a full id, or group=G");
+    }
+    if (comma == std::string_view::npos) return {};
+    text.remove_prefix(comma + 1);
+  }
+}
+
+Status set_input_from(TaskOptions& to, std::string_view text) {
+  const auto task = task_named(text);
+  if (!task) return wrong("wants the number or the full id of a task");
+  task->number != 0 ? to.input_from(task->number) : to.input_from(task->id);
+  return {};
+}
+
+Status set_on_full(TaskOptions& to, std::string_view text) {
+  if (text == "block") {
+    to.on_full(OnFull::block);
+  } else if (text == "fail") {
+    to.on_full(OnFull::fail);
+  } else {
+    const auto d = parse_duration(text);
+    if (!d) return wrong("'" + std::string(text) + "' is none of block, fail, and a time like 30s");
+    to.on_full(OnFull::block, *d);
+  }
+  return {};
+}
+
 Status set_keep(TaskOptions& to, std::string_view text) {
   const auto d = parse_duration(text);
   if (!d) return d.status();
@@ -63,16 +184,6 @@ Status add_label(TaskOptions& to, std::string_view text) {
   return {};
 }
 
-Status set_pool(TaskOptions& to, std::string_view text) {
-  to.pool(std::string(text));
-  return {};
-}
-
-Status set_group(TaskOptions& to, std::string_view text) {
-  to.group(std::string(text));
-  return {};
-}
-
 struct Flag {
   Option option;
   Status (*apply)(TaskOptions&, std::string_view);  ///< null: not an option of the task itself
@@ -80,17 +191,41 @@ struct Flag {
 
 constexpr std::array kFlags{
     Flag{{"priority", 'p', "N", "-100 to 100; higher runs first (default 0)"}, set_priority},
-    Flag{{"pool", 0, "POOL", "the pool whose workers run it (default: the first that offers the task)"}, set_pool},
+    Flag{{"pool", 0, "POOL", "the pool whose workers run it (default: the first that offers the task)"},
+         set_name<&TaskOptions::pool>},
     Flag{{"label", 'l', "K=V", "a label, to select by", true}, add_label},
-    Flag{{"group", 'g', "GROUP", "the group it belongs to, to select by"}, set_group},
+    Flag{{"group", 'g', "GROUP", "the group it belongs to, to select by"}, set_name<&TaskOptions::group>},
+    Flag{{"delay", 'd', "TIME", "it starts this long after it was submitted, not before"}, set_delay},
+    Flag{{"at", 0, "WHEN", "not before 2026-11-22T17:30:00Z, or 17:30, the next such local time"}, set_at},
+    Flag{{"after", 'a', "ID[,ID...][:HOW]",
+          "it waits until these have ended; HOW: success (default), failure, any; group=G for all of a group", true},
+         add_after},
+    Flag{{"input-from", 0, "ID", "the result of that task is appended to its input; it waits for it"}, set_input_from},
     Flag{{"retries", 0, "N", "tries again after a failure, at most N times (default 0)"}, set_retries},
+    Flag{{"backoff", 0, "TIME[..MAX]", "before it tries again: first this long, doubling, at most MAX (default 0)"},
+         set_backoff},
     Flag{{"crashes", 0, "N|never", "the crash of its worker that ends it (default 3; never: the first)"}, set_crashes},
+    Flag{{"timeout", 0, "TIME", "each attempt fails after this long"}, set_time<&TaskOptions::timeout>},
+    Flag{{"deadline", 0, "TIME", "it fails if it is not done this long after it was submitted"},
+         set_time<&TaskOptions::deadline>},
+    Flag{{"expires", 0, "TIME", "it expires if it has not started this long after it was submitted"},
+         set_time<&TaskOptions::expires>},
+    Flag{{"key", 0, "KEY", "a live or succeeded task of yours with this key is taken instead of a new one"},
+         set_name<&TaskOptions::key>},
+    Flag{{"limit", 0, "KEY", "it counts against this limit ('fut limit set')"}, set_name<&TaskOptions::limit>},
+    Flag{{"fair", 0, "KEY", "tasks of one priority take turns by this (default: who submits)"},
+         set_name<&TaskOptions::fair>},
+    Flag{{"volatile", 0, "", "it need not outlive the daemon: faster, and lost with it"}, set_volatile},
     Flag{{"keep", 0, "TIME", "how long the result is kept after the end (default 24h)"}, set_keep},
+    // From here on about fut and its connection: a schedule has none of it.
+    Flag{{"on-full", 0, "block|fail|TIME", "while the daemon is full: waits (default), fails, or waits this long"},
+         set_on_full},
     Flag{{"on-disconnect", 0, "keep|cancel",
           "what becomes of it when fut is gone (submit: keep; else: cancel after 10s)", false, "keep cancel"},
          nullptr},
     Flag{{"detach", 0, "", "it goes on when fut is gone: --on-disconnect keep"}, nullptr},
 };
+constexpr std::size_t kOfTheClient = 3;  // the last of them
 
 constexpr auto kTaskOptions = [] {
   std::array<Option, kFlags.size()> out;
@@ -122,6 +257,9 @@ std::uint32_t usable_cpus() {
 }  // namespace
 
 std::span<const Option> task_option_table() { return kTaskOptions; }
+std::span<const Option> scheduled_option_table() {
+  return std::span(kTaskOptions).first(kTaskOptions.size() - kOfTheClient);
+}
 std::span<const Option> input_option_table() { return kInputOptions; }
 std::span<const Option> embedded_option_table() { return kEmbeddedOptions; }
 
@@ -147,6 +285,7 @@ TaskOptions task_options(const Arguments& args, Gone gone) {
       }
     }
   }
+  if (args.has("delay") && args.has("at")) throw Failure(Exit::usage, "--delay and --at exclude each other");
   if (goes_on(args, gone)) {
     out.on_disconnect(OnDisconnect::keep);
   } else {
@@ -155,9 +294,11 @@ TaskOptions task_options(const Arguments& args, Gone gone) {
   return out;
 }
 
-Input::Words input_words(const Arguments& args) {
+Input::Words input_words(const Arguments& args, std::size_t before) {
   Input::Words out;
-  if (!args.words.empty()) out.words.assign(args.words.begin() + 1, args.words.end());
+  if (args.words.size() > before) {
+    out.words.assign(args.words.begin() + static_cast<std::ptrdiff_t>(before), args.words.end());
+  }
   out.after = args.after;
   out.dashes = args.dashes;
   if (const auto json = args.value("input-json")) out.json = std::string(*json);

@@ -125,8 +125,81 @@ TEST_CASE("task options say what is wrong with a value") {
   CHECK(refusal({"run", "echo", "-l", "x"}) == "option '--label' wants name=value, not 'x'");
   CHECK(refusal({"run", "echo", "--keep", "soon"}).find("'soon' is no duration") != std::string::npos);
   CHECK(refusal({"run", "echo", "--crashes", "some"}).find("never") != std::string::npos);
+  CHECK(refusal({"run", "echo", "--timeout", "0"}) == "option '--timeout' wants a time above 0, not '0'");
+  CHECK(refusal({"run", "echo", "--expires", "later"}).find("'later' is no duration") != std::string::npos);
+  CHECK(refusal({"run", "echo", "--at", "noon"}).find("option '--at': 'noon' is no time; write 2026") == 0);
+  CHECK(refusal({"run", "echo", "-d", "1", "--at", "17:30"}) == "--delay and --at exclude each other");
+  CHECK(refusal({"run", "echo", "--backoff", "5s..1s"}).find("above the first time, as in 1s..5m, not '5s..1s'") !=
+        std::string::npos);
+  CHECK(refusal({"run", "echo", "-a", "12,"}) ==
+        "option '--after': '' names no task: write 12, 12,13:any, a full id, or group=G");
+  CHECK(refusal({"run", "echo", "-a", "0"}).find("'0' names no task") != std::string::npos);
+  CHECK(refusal({"run", "echo", "-a", "12:sucess"}).find("write success, failure or any after the colon") !=
+        std::string::npos);
+  CHECK(refusal({"run", "echo", "-a", "group="}).find("wants the name of a group") != std::string::npos);
+  CHECK(refusal({"run", "echo", "--input-from", "x"}) ==
+        "option '--input-from' wants the number or the full id of a task, not 'x'");
+  CHECK(refusal({"run", "echo", "--key", ""}) == "option '--key' wants a name, not ''");
+  CHECK(refusal({"run", "echo", "--on-full", "wait"}) ==
+        "option '--on-full': 'wait' is none of block, fail, and a time like 30s");
   CHECK(refusal({"run", "echo", "--detach", "--on-disconnect", "cancel"}).find("exclude each other") !=
         std::string::npos);
+}
+
+TEST_CASE("task options about time, order and keys reach the task") {
+  using futured::Condition;
+  const std::string id = "000102030405060708090a0b0c0d0e0f";
+  const auto line = parse({"submit",       "echo",
+                           "-d",           "90",
+                           "-a",           "12,13:any",
+                           "--after",      id,
+                           "-a",           "group=g:x,14",
+                           "-a",           "group=nightly:failure",
+                           "--input-from", "12",
+                           "--backoff",    "1s..5m",
+                           "--timeout",    "2s",
+                           "--deadline",   "3s",
+                           "--expires",    "4s",
+                           "--key",        "K",
+                           "--limit",      "L",
+                           "--fair",       "F",
+                           "--volatile",   "--on-full",
+                           "30s"});
+  const auto options = task_options(line.arguments, Gone::keep);
+  const auto& spec = options.data()->spec;
+  CHECK(spec.delay_ns == 90'000'000'000);
+  REQUIRE(spec.after.size() == 4);
+  CHECK(spec.after[0].task.number == 12);
+  CHECK(spec.after[0].on == Condition::any);
+  CHECK(spec.after[1].task.number == 13);
+  CHECK(spec.after[1].on == Condition::any);
+  CHECK(to_string(spec.after[2].task.id) == id);
+  CHECK(spec.after[2].on == Condition::success);
+  CHECK(spec.after[3].task.number == 14);
+  REQUIRE(spec.after_groups.size() == 2);
+  CHECK(spec.after_groups[0].group == "g:x");
+  CHECK(spec.after_groups[0].on == Condition::success);
+  CHECK(spec.after_groups[1].group == "nightly");
+  CHECK(spec.after_groups[1].on == Condition::failure);
+  REQUIRE(spec.input_from.has_value());
+  CHECK(spec.input_from->number == 12);
+  CHECK(spec.backoff_ns == 1'000'000'000);
+  CHECK(spec.backoff_max_ns == 300'000'000'000);
+  CHECK(spec.timeout_ns == 2'000'000'000);
+  CHECK(spec.deadline_ns == 3'000'000'000);
+  CHECK(spec.expires_ns == 4'000'000'000);
+  CHECK(spec.key == "K");
+  CHECK(spec.limit_key == "L");
+  CHECK(spec.fair_key == "F");
+  CHECK(spec.volatile_task);
+  CHECK(options.data()->on_full == futured::OnFull::block);
+  CHECK(options.data()->full_timeout_ns == 30'000'000'000);
+  const auto other = task_options(
+      parse({"run", "echo", "--at", "2023-11-14T22:13:20Z", "--on-full", "fail", "--backoff", "2s"}).arguments,
+      Gone::cancel);
+  CHECK(other.data()->spec.at_unix_ns == 1'700'000'000'000'000'000);
+  CHECK(other.data()->spec.backoff_max_ns == 0);
+  CHECK(other.data()->on_full == futured::OnFull::fail);
 }
 
 TEST_CASE("task options reach the task") {
