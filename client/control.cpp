@@ -18,6 +18,7 @@ Result<Control::Nanos> Control::ping(Nanos timeout) { return connection_.ping(de
 
 v1::Welcome Control::welcome() const { return connection_.welcome(); }
 std::string Control::endpoint() const { return connection_.endpoint(); }
+bool Control::ended() const { return connection_.ended(); }
 void Control::watch(std::function<void(bool connected)> watcher) { connection_.watch(std::move(watcher)); }
 
 Result<std::vector<Control::Attached>> Control::attach(const std::vector<v1::TaskRef>& tasks, Nanos timeout,

@@ -34,6 +34,8 @@ class Control {
   /// What the daemon said of itself when the connection was made (software, instance, epoch, limits).
   v1::Welcome welcome() const;
   std::string endpoint() const;
+  /// There will be no connection any more: the executor is closed, was refused for good, or has given up.
+  bool ended() const;
   /// From now on `watcher` is called, on the executor's callback thread, whenever the connection is lost (false), and
   /// when it is back (true).
   void watch(std::function<void(bool connected)> watcher);

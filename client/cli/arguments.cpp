@@ -228,7 +228,7 @@ std::string help_of_fut(std::span<const Verb> verbs, std::span<const Option> glo
   std::string out = "fut: work with futured, the daemon of futures\n\nusage: fut [OPTIONS] COMMAND ...\n\ncommands:\n";
   for (const Verb& verb : verbs) {
     std::string left = "  " + std::string(verb.name);
-    left.resize(std::max<std::size_t>(left.size() + 2, 16), ' ');
+    left.resize(std::max<std::size_t>(left.size() + 2, 19), ' ');
     out += left + std::string(verb.summary) + "\n";
   }
   out += "\noptions of all commands:\n";

@@ -40,7 +40,9 @@ struct Verb {
   Words style = Words::mixed;
   bool patient = false;  ///< it lasts as long as tasks do: it waits for a daemon that is started again
   int (*run)(Context&) = nullptr;
-  std::string_view completes = {};  ///< what its words are: "task", "pool", "shell", "command", "selector" or nothing
+  /// What its words are: "task", "pool", "worker", "limit", "group", "schedule", "shell", "command", "selector",
+  /// nothing.
+  std::string_view completes = {};
 };
 
 /// What was given to a verb.

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "client/cli/context.hpp"
 
 namespace futured::cli {
@@ -23,34 +25,77 @@ std::vector<std::pair<std::string, std::string>> first_words() {
   return out;
 }
 
-/// The last of the verbs with this first word; there is one.
-const Verb& last_verb(std::string_view first) {
-  const auto all = verbs();
-  const Verb* last = &*all.begin();
-  for (const Verb& v : all) {
-    if (v.name.substr(0, v.name.find(' ')) == first) last = &v;
-  }
-  return *last;
+std::string_view first_of(const Verb& verb) { return verb.name.substr(0, verb.name.find(' ')); }
+std::string_view second_of(const Verb& verb) {
+  return verb.name.find(' ') == std::string_view::npos ? "" : verb.name.substr(verb.name.find(' ') + 1);
 }
 
 template <class F>
-void each_option(const Verb& verb, F f) {
-  for (const Option& option : global_options()) f(option);
-  for (const auto& table : verb.options) {
-    for (const Option& option : table) f(option);
+void each_verb(std::string_view first, F f) {
+  for (const Verb& verb : verbs()) {
+    if (first_of(verb) == first) f(verb);
   }
 }
 
-std::string options_of(const Verb& verb) {
-  std::string out = "--help";
-  each_option(verb, [&](const Option& option) { out += " --" + std::string(option.name); });
+/// What the words after the only verb with this first word are; of several each has its own.
+std::string_view completes_of(std::string_view first) {
+  std::string_view out;
+  each_verb(first, [&](const Verb& verb) { out = second_of(verb).empty() ? verb.completes : ""; });
   return out;
+}
+
+/// The options of all verbs with this first word, each once.
+template <class F>
+void each_own_option(std::string_view first, F f) {
+  std::vector<std::string_view> seen;
+  each_verb(first, [&](const Verb& verb) {
+    for (const auto& table : verb.options) {
+      for (const Option& option : table) {
+        if (std::find(seen.begin(), seen.end(), option.name) != seen.end()) continue;
+        seen.push_back(option.name);
+        f(option);
+      }
+    }
+  });
+}
+
+template <class F>
+void each_option(std::string_view first, F f) {
+  for (const Option& option : global_options()) f(option);
+  each_own_option(first, f);
+}
+
+std::string options_of(std::string_view first) {
+  std::string out = "--help";
+  each_option(first, [&](const Option& option) { out += " --" + std::string(option.name); });
+  return out;
+}
+
+/// Every option that has one of a few values, once.
+template <class F>
+void each_choice(F f) {
+  std::vector<std::string_view> seen;
+  const auto look = [&](const Option& option) {
+    if (option.choices.empty() || std::find(seen.begin(), seen.end(), option.name) != seen.end()) return;
+    seen.push_back(option.name);
+    f(option);
+  };
+  for (const Option& option : global_options()) look(option);
+  for (const Verb& verb : verbs()) {
+    for (const auto& table : verb.options) {
+      for (const Option& option : table) look(option);
+    }
+  }
 }
 
 /// What a shell runs for words that only the daemon knows.
 std::string source_of(std::string_view completes) {
   if (completes == "task") return "fut catalog -q 2>/dev/null";
   if (completes == "pool") return "fut pool list -q 2>/dev/null";
+  if (completes == "worker") return "fut worker list -q 2>/dev/null";
+  if (completes == "limit") return "fut limit list -q 2>/dev/null";
+  if (completes == "group") return "fut group list -q 2>/dev/null";
+  if (completes == "schedule") return "fut schedule list -q 2>/dev/null";
   return {};
 }
 
@@ -73,9 +118,12 @@ std::string bash() {
       "      *) if [[ -z $verb ]]; then verb=${COMP_WORDS[i]}; elif [[ -z $sub ]]; then sub=${COMP_WORDS[i]}; fi ;;\n"
       "    esac\n"
       "  done\n"
-      "  case $prev in\n"
-      "    --color) COMPREPLY=($(compgen -W 'auto always never' -- \"$cur\")); return ;;\n"
-      "    --on-disconnect) COMPREPLY=($(compgen -W 'keep cancel' -- \"$cur\")); return ;;\n"
+      "  case $prev in\n";
+  each_choice([&](const Option& option) {
+    out += "    --" + std::string(option.name) + ") COMPREPLY=($(compgen -W '" + std::string(option.choices) +
+           "' -- \"$cur\")); return ;;\n";
+  });
+  out +=
       "    --pool) COMPREPLY=($(compgen -W \"$(fut pool list -q 2>/dev/null)\" -- \"$cur\")); return ;;\n"
       "    --input-file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
       "    --plugin-dir|-C|--directory) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
@@ -84,21 +132,13 @@ std::string bash() {
   std::string firsts;
   for (const auto& [first, summary] : first_words()) {
     firsts += (firsts.empty() ? "" : " ") + first;
-    std::string options;
-    std::string words;
-    std::string source;
-    std::string_view completes;
-    for (const Verb& verb : verbs()) {
-      if (verb.name.substr(0, verb.name.find(' ')) != first) continue;
-      options = options_of(verb);
-      completes = verb.completes;
-      source = source_of(completes);
-      words = words_of(completes);
-    }
+    const std::string_view completes = completes_of(first);
+    const std::string source = source_of(completes);
+    std::string words = words_of(completes);
     const auto seconds = second_words(first);
     for (const auto& second : seconds) words += (words.empty() ? "" : " ") + second;
-    out +=
-        "    " + first + ")\n      if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W '" + options + "' -- \"$cur\"))\n";
+    out += "    " + first + ")\n      if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W '" + options_of(first) +
+           "' -- \"$cur\"))\n";
     if (completes == "command") {
       out += "      else COMPREPLY=($(compgen -c -- \"$cur\") $(compgen -f -- \"$cur\"))\n";
     } else if (!source.empty()) {
@@ -107,6 +147,12 @@ std::string bash() {
       out += std::string("      ") + (seconds.empty() ? "else" : "elif [[ -z $sub ]]; then") +
              " COMPREPLY=($(compgen -W '" + words + "' -- \"$cur\"))\n";
     }
+    each_verb(first, [&](const Verb& verb) {
+      const std::string third = second_of(verb).empty() ? std::string() : source_of(verb.completes);
+      if (third.empty()) return;
+      out += "      elif [[ $sub == " + std::string(second_of(verb)) + " ]]; then COMPREPLY=($(compgen -W \"$(" +
+             third + ")\" -- \"$cur\"))\n";
+    });
     out += "      fi ;;\n";
   }
   std::string globals = "--help --version";
@@ -170,16 +216,24 @@ std::string zsh() {
       "    words)\n"
       "      case $line[1] in\n";
   for (const auto& [first, summary] : first_words()) {
-    const Verb& verb = last_verb(first);
+    const std::string_view completes = completes_of(first);
     out += "        " + first + ")\n          _arguments ";
-    each_option(verb, [&](const Option& option) { out += "\\\n            " + describe(option); });
-    const auto seconds = second_words(first);
-    std::string words = words_of(verb.completes);
-    for (const auto& second : seconds) words += (words.empty() ? "" : " ") + second;
-    if (verb.completes == "command") {
+    each_option(first, [&](const Option& option) { out += "\\\n            " + describe(option); });
+    std::string words = words_of(completes);
+    std::string thirds;
+    each_verb(first, [&](const Verb& verb) {
+      if (second_of(verb).empty()) return;
+      words += (words.empty() ? "" : " ") + std::string(second_of(verb));
+      if (const std::string third = source_of(verb.completes); !third.empty()) {
+        thirds += "            " + std::string(second_of(verb)) + ") compadd -- ${(f)\"$(" + third + ")\"} ;;\n";
+      }
+    });
+    if (completes == "command") {
       out += "\\\n            '*::command:_normal'";
-    } else if (const std::string source = source_of(verb.completes); !source.empty()) {
-      out += "\\\n            '1:" + std::string(verb.completes) + ":(${(f)\"$(" + source + ")\"})' '*:input:_files'";
+    } else if (const std::string source = source_of(completes); !source.empty()) {
+      out += "\\\n            '1:" + std::string(completes) + ":(${(f)\"$(" + source + ")\"})' '*:input:_files'";
+    } else if (!thirds.empty()) {
+      out += "\\\n            '1:word:(" + words + ")'\n          case $words[2] in\n" + thirds + "          esac";
     } else if (!words.empty()) {
       out += "\\\n            '*:word:(" + words + ")'";
     }
@@ -206,15 +260,19 @@ std::string fish() {
   for (const Option& option : global_options()) option_line("", option);
   for (const auto& [first, summary] : first_words()) {
     const std::string condition = " -n '__fish_seen_subcommand_from " + first + "'";
-    const Verb& verb = last_verb(first);
-    for (const auto& table : verb.options) {
-      for (const Option& option : table) option_line(condition, option);
-    }
-    std::string words = words_of(verb.completes);
+    const std::string_view completes = completes_of(first);
+    each_own_option(first, [&](const Option& option) { option_line(condition, option); });
+    std::string words = words_of(completes);
     for (const auto& second : second_words(first)) words += (words.empty() ? "" : " ") + second;
-    if (const std::string source = source_of(verb.completes); !source.empty()) {
+    each_verb(first, [&](const Verb& verb) {
+      const std::string third = second_of(verb).empty() ? std::string() : source_of(verb.completes);
+      if (third.empty()) return;
+      out += "complete -c fut -n '__fish_seen_subcommand_from " + first + "; and __fish_seen_subcommand_from " +
+             std::string(second_of(verb)) + "' -a '(" + third + ")'\n";
+    });
+    if (const std::string source = source_of(completes); !source.empty()) {
       out += "complete -c fut" + condition + " -a '(" + source + ")'\n";
-    } else if (verb.completes == "command") {
+    } else if (completes == "command") {
       out += "complete -c fut" + condition + " -a '(__fish_complete_subcommand)'\n";
     } else if (!words.empty()) {
       out += "complete -c fut" + condition + " -a " + quoted(words) + "\n";

@@ -30,7 +30,7 @@ class Context {
   Selection selection(bool may_be_empty = false);
 };
 
-// The verbs, one file each.
+// The verbs, one file for each noun.
 int run_verb(Context&);
 int submit_verb(Context&);
 int map_verb(Context&);
@@ -48,6 +48,27 @@ int scale_verb(Context&);
 int ping_verb(Context&);
 int shutdown_verb(Context&);
 int completions_verb(Context&);
+int retry_verb(Context&);
+int forget_verb(Context&);
+int explain_verb(Context&);
+int logs_verb(Context&);
+int watch_verb(Context&);
+int top_verb(Context&);
+int pause_verb(Context&);
+int resume_verb(Context&);
+int limit_set_verb(Context&);
+int limit_list_verb(Context&);
+int limit_remove_verb(Context&);
+int group_list_verb(Context&);
+int group_close_verb(Context&);
+int schedule_add_verb(Context&);
+int schedule_list_verb(Context&);
+int schedule_pause_verb(Context&);
+int schedule_resume_verb(Context&);
+int schedule_remove_verb(Context&);
+int worker_drain_verb(Context&);
+int worker_kill_verb(Context&);
+int reload_verb(Context&);
 
 /// All of them with their options, and the options of all.
 std::span<const Verb> verbs();

@@ -19,7 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kAnswerTime = 30s;   ///< a daemon that sweeps millions of tasks may take its time
 constexpr auto kLookAgain = 500ms;  ///< a daemon that has not accepted a task by then may be draining
 constexpr auto kComesBack = 10s;    ///< how long a short command waits for a lost daemon
 constexpr auto kComesBackLater = 5min;

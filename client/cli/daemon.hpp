@@ -17,6 +17,8 @@ namespace futured::cli {
 
 class Arguments;
 
+inline constexpr std::chrono::seconds kAnswerTime{30};  ///< a daemon that sweeps millions of tasks may take its time
+
 /// A task type as the catalog knows it.
 struct TaskInfo {
   std::string name;

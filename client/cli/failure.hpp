@@ -86,6 +86,12 @@ T expect(Result<T> result, Exit code) {
   return std::move(*result);
 }
 
+/// Failure if it is not ok. `not_found`: what is missing there is no task, but a word of this command.
+inline void expect(const Status& status, Exit not_found = Exit::usage) {
+  if (status.ok()) return;
+  throw Failure(status.code() == Code::not_found ? not_found : exit_of(status.code()), status.message());
+}
+
 /// Several tasks: a failed one weighs more than a cancelled one, that more than success.
 inline Exit worse(Exit a, Exit b) {
   const auto weight = [](Exit e) {

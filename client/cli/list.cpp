@@ -1,7 +1,7 @@
 #include <limits>
 
-#include "client/cli/duration.hpp"
 #include "client/cli/records.hpp"
+#include "client/cli/tables.hpp"
 #include "client/cli/tasks.hpp"
 #include "client/cli/terminal.hpp"
 
@@ -9,15 +9,6 @@ namespace futured::cli {
 namespace {
 
 constexpr std::uint64_t kOnTerminal = 100;
-
-std::int64_t unix_now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-std::string span(std::int64_t from, std::int64_t to) {
-  return from == 0 ? std::string() : show_duration(std::chrono::nanoseconds(std::max<std::int64_t>(0, to - from)));
-}
 
 std::string labels(const v1::TaskRecord& task) {
   std::string out;
@@ -27,15 +18,14 @@ std::string labels(const v1::TaskRecord& task) {
 }
 
 void add_row(Table& table, const v1::TaskRecord& task, std::int64_t now) {
-  const std::string reason = reason_word(task.reason());
   const std::int64_t end = task.ended_unix_ns() != 0 ? task.ended_unix_ns() : now;
   table.row({std::to_string(task.number()),
              harmless(task.type()),
-             {state_word(task.state()) + (reason.empty() ? "" : " (" + reason + ")"), state_colour(task.state())},
+             {state_words(task, now), state_colour(task.state())},
              harmless(task.pool()),
              std::to_string(task.priority()),
-             span(task.submitted_unix_ns(), now),
-             span(task.started_unix_ns(), end),
+             time_between(task.submitted_unix_ns(), now),
+             time_between(task.started_unix_ns(), end),
              harmless(task.group()),
              labels(task),
              task.has_error() ? sentence(task.error()) : std::string()});

@@ -44,6 +44,7 @@ schema::Json map_line(v1::TaskRecord record, std::uint64_t index, TaskNumber num
   mark_existing(task, existing);
   // What only the daemon knows is null: to ask for every task would halve the rate.
   task.set("input_bytes", schema::Json());
+  task.set("retries_left", schema::Json());
   if (outcome.attempts == 0) task.set("attempt_count", schema::Json());
   for (auto& [name, value] : *task.members()) out.add(std::move(name), std::move(value));
   return out;

@@ -89,6 +89,7 @@ class Output {
   /// Ends this process as the failed write demands: by SIGPIPE, or with a message. Only if closed().
   [[noreturn]] void leave_closed() const;
 
+  bool colours() const { return out_color_; }
   std::string paint(Colour colour, std::string_view text) const { return painted(colour, text, out_color_); }
   std::string paint_error(Colour colour, std::string_view text) const { return painted(colour, text, err_color_); }
 

@@ -1,5 +1,6 @@
 #include "client/cli/context.hpp"
 #include "client/cli/records.hpp"
+#include "client/cli/tables.hpp"
 #include "client/cli/terminal.hpp"
 
 namespace futured::cli {
@@ -18,7 +19,7 @@ int pool_list_verb(Context& context) {
                {"QUEUED", true, false},
                {"RUNNING", true, false},
                {"PLUGINS", false, true},
-               {"TROUBLE", false, true}});
+               {"NOTE", false, true}});
   for (const auto& pool : reply.pools()) {
     all.push(json_of(pool));
     std::string plugins;
@@ -31,7 +32,7 @@ int pool_list_verb(Context& context) {
                std::to_string(pool.queued()),
                std::to_string(pool.running()),
                plugins,
-               {harmless(pool.trouble()), Colour::red}});
+               {pool_words(pool), pool.trouble().empty() ? Colour::yellow : Colour::red}});
   }
   if (context.out.json()) {
     context.out.print(all);

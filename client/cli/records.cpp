@@ -1,5 +1,6 @@
 #include "client/cli/records.hpp"
 
+#include <chrono>
 #include <cmath>
 
 #include "client/cli/duration.hpp"
@@ -14,12 +15,32 @@ using schema::json_of_bytes;
 
 namespace {
 
+Json seconds(std::int64_t ns) { return std::round(static_cast<double>(ns) / 1e6) / 1e3; }
+
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : json_of_bytes(text); }
 
 Json labels(const google::protobuf::RepeatedPtrField<v1::Header>& list) {
   Json out = Json::object();
   for (const auto& label : list) out.set(label.name(), json_of_bytes(label.value()));
   return out;
+}
+
+/// Numbers, or ids where there is none.
+Json references(const google::protobuf::RepeatedPtrField<v1::TaskRef>& list) {
+  Json out = Json::array();
+  for (const auto& ref : list) out.push(ref.number() != 0 ? Json(ref.number()) : Json(to_hex(ref.id())));
+  return out;
+}
+
+Json json_of(const v1::Counts& counts) {
+  return Json::object()
+      .add("waiting", counts.waiting())
+      .add("queued", counts.queued())
+      .add("running", counts.running())
+      .add("succeeded", counts.succeeded())
+      .add("failed", counts.failed())
+      .add("cancelled", counts.cancelled())
+      .add("expired", counts.expired());
 }
 
 Json json_of_attempt(const v1::Attempt& attempt) {
@@ -38,6 +59,15 @@ Json json_of_attempt(const v1::Attempt& attempt) {
 std::string state_word(v1::State state) { return std::string(name(static_cast<TaskState>(state))); }
 std::string reason_word(v1::Reason reason) { return std::string(name(static_cast<Reason>(reason))); }
 std::string kind_word(v1::ErrorKind kind) { return std::string(name(static_cast<ErrorKind>(kind))); }
+
+std::string_view catch_up_word(v1::AddSchedule::CatchUp what) {
+  return what == v1::AddSchedule::ALL ? "all" : what == v1::AddSchedule::ONCE ? "once" : "skip";
+}
+std::string_view overlap_word(v1::AddSchedule::Overlap what) {
+  return what == v1::AddSchedule::OVERLAP_REPLACE ? "replace"
+         : what == v1::AddSchedule::OVERLAP_SKIP  ? "skip"
+                                                  : "allow";
+}
 
 Colour state_colour(v1::State state) {
   switch (state) {
@@ -89,7 +119,13 @@ Json json_of(const v1::TaskRecord& task, Json result) {
       .add("existing", task.existing())
       .add("attempt_count", task.attempt_count())
       .add("input_bytes", task.input_bytes())
-      .add("result_bytes", task.result_bytes());
+      .add("result_bytes", task.result_bytes())
+      .add("progress", task.has_progress() ? Json(task.progress()) : Json())
+      .add("progress_text", text_or_null(task.progress_text()))
+      .add("key", text_or_null(task.key()))
+      .add("after", references(task.after()))
+      .add("due", json_of_time(task.due_unix_ns()))
+      .add("retries_left", task.retries_left());
 }
 
 Json json_of(const v1::WorkerRecord& worker) {
@@ -112,6 +148,8 @@ Json json_of(const v1::WorkerRecord& worker) {
 Json json_of(const v1::PoolRecord& pool) {
   Json plugins = Json::array();
   for (const auto& plugin : pool.plugins()) plugins.push(json_of_bytes(plugin));
+  Json paused = Json::array();
+  for (const auto& type : pool.paused_types()) paused.push(json_of_bytes(type));
   return Json::object()
       .add("name", json_of_bytes(pool.name()))
       .add("processes", pool.processes())
@@ -121,11 +159,12 @@ Json json_of(const v1::PoolRecord& pool) {
       .add("queued", pool.queued())
       .add("running", pool.running())
       .add("plugins", std::move(plugins))
-      .add("trouble", text_or_null(pool.trouble()));
+      .add("trouble", text_or_null(pool.trouble()))
+      .add("paused", pool.paused())
+      .add("paused_tasks", std::move(paused));
 }
 
 Json json_of(const v1::DaemonStatus& status) {
-  const v1::Counts& counts = status.tasks();
   Json pools = Json::array();
   for (const auto& pool : status.pools()) pools.push(json_of(pool));
   Json endpoints = Json::array();
@@ -138,17 +177,10 @@ Json json_of(const v1::DaemonStatus& status) {
   return Json::object()
       .add("version", json_of_bytes(status.version()))
       .add("pid", status.pid())
-      .add("uptime", std::round(static_cast<double>(status.uptime_ns()) / 1e6) / 1e3)
+      .add("uptime", seconds(status.uptime_ns()))
       .add("epoch", status.epoch())
       .add("store", json_of_bytes(status.store()))
-      .add("tasks", Json::object()
-                        .add("waiting", counts.waiting())
-                        .add("queued", counts.queued())
-                        .add("running", counts.running())
-                        .add("succeeded", counts.succeeded())
-                        .add("failed", counts.failed())
-                        .add("cancelled", counts.cancelled())
-                        .add("expired", counts.expired()))
+      .add("tasks", json_of(status.tasks()))
       .add("workers", status.workers())
       .add("pools", std::move(pools))
       .add("submitted_total", status.submitted_total())
@@ -159,6 +191,69 @@ Json json_of(const v1::DaemonStatus& status) {
       .add("bad_messages", status.bad_messages())
       .add("endpoints", std::move(endpoints))
       .add("plugins_refused", std::move(refused));
+}
+
+Json json_of(const v1::Explanation& explanation) {
+  return Json::object()
+      .add("number", explanation.number())
+      .add("id", explanation.id().empty() ? Json() : Json(to_hex(explanation.id())))
+      .add("state", state_word(explanation.state()))
+      .add("reason", text_or_null(reason_word(explanation.reason())))
+      .add("text", json_of_bytes(explanation.text()));
+}
+
+Json json_of(const v1::LimitRecord& limit) {
+  const Rate rate{limit.starts(), std::chrono::nanoseconds(limit.per_ns())};
+  return Json::object()
+      .add("key", json_of_bytes(limit.key()))
+      .add("running", limit.running() == 0 ? Json() : Json(limit.running()))
+      .add("rate", rate.starts == 0 ? Json() : Json(show_rate(rate)))
+      .add("in_use", limit.in_use())
+      .add("queued", limit.queued());
+}
+
+Json json_of(const v1::GroupRecord& group) {
+  return Json::object()
+      .add("name", json_of_bytes(group.name()))
+      .add("tasks", json_of(group.tasks()))
+      .add("submitted", group.submitted())
+      .add("closed", group.closed());
+}
+
+Json json_of(const v1::ScheduleRecord& schedule) {
+  return Json::object()
+      .add("name", json_of_bytes(schedule.name()))
+      .add("task", json_of_bytes(schedule.type()))
+      .add("cron", text_or_null(schedule.cron()))
+      .add("zone", text_or_null(schedule.zone()))
+      .add("every", schedule.interval_ns() == 0 ? Json() : seconds(schedule.interval_ns()))
+      .add("catch_up", catch_up_word(schedule.catch_up()))
+      .add("overlap", overlap_word(schedule.overlap()))
+      .add("paused", schedule.paused())
+      .add("next", json_of_time(schedule.next_unix_ns()))
+      .add("last", json_of_time(schedule.last_unix_ns()))
+      .add("fired", schedule.fired())
+      .add("skipped", schedule.skipped())
+      .add("last_number", schedule.last_number() == 0 ? Json() : Json(schedule.last_number()));
+}
+
+Json json_of(const v1::LogChunk& chunk, TaskNumber number) {
+  return Json::object()
+      .add("number", number)
+      .add("attempt", chunk.attempt())
+      .add("stream", chunk.stream())
+      .add("offset", chunk.offset())
+      .add("data", json_of_bytes(chunk.data()));
+}
+
+Json json_of(const v1::ChangeRecord& change) {
+  Json out = Json::object()
+                 .add("sequence", change.sequence())
+                 .add("at", json_of_time(change.at_unix_ns()))
+                 .add("what", json_of_bytes(change.what()));
+  Json task = json_of(change.task());
+  for (auto& [name, value] : *task.members()) out.add(std::move(name), std::move(value));
+  return out;
 }
 
 std::string sentence(const v1::Error& error) {

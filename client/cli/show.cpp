@@ -1,6 +1,7 @@
 #include "client/cli/duration.hpp"
 #include "client/cli/outcome.hpp"
 #include "client/cli/records.hpp"
+#include "client/cli/tables.hpp"
 #include "client/cli/tasks.hpp"
 #include "client/cli/terminal.hpp"
 
@@ -33,12 +34,11 @@ void print(Context& context, const v1::TaskRecord& task, const schema::Json& res
     left.resize(11, ' ');
     text += out.paint(Colour::bold, left) + value + "\n";
   };
-  const std::string reason = reason_word(task.reason());
   const auto time = [](std::int64_t ns) { return ns == 0 ? std::string() : rfc3339(ns); };
   line("task", std::to_string(task.number()) + "  " + harmless(task.type()));
   line("id", to_hex(task.id()));
-  line("state",
-       out.paint(state_colour(task.state()), state_word(task.state())) + (reason.empty() ? "" : " (" + reason + ")"));
+  line("state", out.paint(state_colour(task.state()), state_words(task, unix_now())));
+  line("progress", progress_words(task));
   line("pool", harmless(task.pool()));
   line("priority", std::to_string(task.priority()));
   std::string labels;
@@ -46,7 +46,10 @@ void print(Context& context, const v1::TaskRecord& task, const schema::Json& res
     labels += (labels.empty() ? "" : " ") + harmless(label.name() + "=" + label.value());
   line("labels", labels);
   line("group", harmless(task.group()));
+  line("key", harmless(task.key()));
+  line("after", after_words(task));
   line("submitted", time(task.submitted_unix_ns()));
+  if (!has_ended(task)) line("due", time(task.due_unix_ns()));
   line("started", time(task.started_unix_ns()));
   line("ended", time(task.ended_unix_ns()));
   if (task.started_unix_ns() != 0 && task.ended_unix_ns() != 0) {
@@ -54,6 +57,7 @@ void print(Context& context, const v1::TaskRecord& task, const schema::Json& res
   }
   if (task.input_bytes() > 0) line("input", std::to_string(task.input_bytes()) + " bytes");
   if (task.has_error()) line("error", out.paint(Colour::red, sentence(task.error())));
+  if (!has_ended(task) && task.retries_left() > 0) line("retries", std::to_string(task.retries_left()) + " left");
   if (task.retry_of() != 0) line("retry of", std::to_string(task.retry_of()));
   if (!result.is_null()) {
     line("result", harmless(result.dump()));

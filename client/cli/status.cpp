@@ -1,6 +1,7 @@
 #include "client/cli/context.hpp"
 #include "client/cli/duration.hpp"
 #include "client/cli/records.hpp"
+#include "client/cli/tables.hpp"
 #include "client/cli/terminal.hpp"
 
 namespace futured::cli {
@@ -41,7 +42,7 @@ int status_verb(Context& context) {
                  {"ASYNC", true, false},
                  {"QUEUED", true, false},
                  {"RUNNING", true, false},
-                 {"TROUBLE", false, true}});
+                 {"NOTE", false, true}});
     for (const auto& pool : status.pools()) {
       table.row({harmless(pool.name()),
                  std::to_string(pool.ready()) + "/" + std::to_string(pool.processes()),
@@ -49,7 +50,7 @@ int status_verb(Context& context) {
                  std::to_string(pool.async_slots()),
                  std::to_string(pool.queued()),
                  std::to_string(pool.running()),
-                 {harmless(pool.trouble()), Colour::red}});
+                 {pool_words(pool), pool.trouble().empty() ? Colour::yellow : Colour::red}});
     }
     text += "\n";
     out.write(text);

@@ -49,6 +49,13 @@ std::vector<v1::TaskRecord> find_tasks(Context& context, const Selection& select
   return found;
 }
 
+bool is_named(const Selection& selection, const v1::TaskRecord& task) {
+  const auto& numbers = selection.numbers;
+  if (std::find(numbers.begin(), numbers.end(), task.number()) != numbers.end()) return true;
+  const std::string id = to_hex(task.id());
+  return std::any_of(selection.ids.begin(), selection.ids.end(), [&](const TaskId& i) { return to_string(i) == id; });
+}
+
 const TaskInfo& TaskInfos::of(const std::string& type) {
   for (const TaskInfo& info : known_) {
     if (info.name == type) return info;

@@ -11,6 +11,9 @@ bool is_terminal(int fd);
 /// Columns of the terminal behind `fd` now; 80 if it has none.
 std::size_t terminal_width(int fd);
 
+/// Lines of it; 24 if it has none.
+std::size_t terminal_height(int fd);
+
 /// Columns that UTF-8 text takes: one for each code point, none for combining marks; wide letters count as two.
 std::size_t text_width(std::string_view text);
 /// At most `width` columns of it; a cut text ends with "…" (or "." where the width is 1).
