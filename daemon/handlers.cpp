@@ -222,8 +222,7 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
       v1::Emitted m;
       if (Status s = wire::parse(e, m); !s.ok()) return s;
       if (m.token().size() != kTokenBytes) return malformed("a token has 16 bytes");
-      if (m.has_progress() && m.data().empty()) return {};
-      return relay_output(c.worker, m);
+      return on_emitted(c.worker, m, now);
     }
     case v1::KIND_ANNOUNCE: {
       bool complete = false;
@@ -241,42 +240,6 @@ Status Server::on_worker_message(Connection& c, const wire::Envelope& e, std::in
     }
     default:
       return malformed("a worker does not send this kind of message");
-  }
-}
-
-OutputRelay::Call Server::output_call(WorkerId worker, const AttemptToken& token) const {
-  const scheduler::TaskSlot slot = core_.current(worker, token);
-  if (slot == scheduler::kNoSlot) return {};
-  const auto follower = core_.follower(slot);
-  if (!follower || core_.session(follower->first)->connection == 0) return {true};
-  return {true, follower->first, follower->second};
-}
-
-Status Server::relay_output(WorkerId worker, const v1::Emitted& m) {
-  const AttemptToken token = get_token(m.token().data());
-  const OutputRelay::Call call = output_call(worker, token);
-  if (Status s = output_.emitted(worker, token, m.offset(), m.data().size(), call); !s.ok()) return s;
-  if (call.listener == scheduler::kNoSession || m.data().empty()) return {};
-  v1::Output out;
-  out.set_handle(call.handle);
-  out.set_stream(m.stream());
-  out.set_offset(m.offset());
-  out.set_data(m.data());
-  out.set_attempt(token.attempt);
-  to_client(call.listener, v1::KIND_OUTPUT, out);
-  return {};
-}
-
-void Server::refresh_output() {
-  output_.refresh([this](WorkerId worker, const AttemptToken& token) { return output_call(worker, token); });
-}
-
-void Server::send_output_credits() {
-  for (const OutputRelay::Credit& c : output_.take_credits()) {
-    v1::EmitCredit credit;
-    put_token(*credit.mutable_token(), c.token);
-    credit.set_bytes(c.bytes);
-    to_worker(c.worker, v1::KIND_EMIT_CREDIT, credit);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "daemon/selection.hpp"
 #include "daemon/translate.hpp"
 #include "proto/nearest.hpp"
 
@@ -42,6 +43,25 @@ const char* ending_name(Attempt::Ending ending) {
   return "";
 }
 
+struct TableView {
+  const Scheduler& core;
+  TaskSlot slot;
+  const TaskRecord& t;
+  const Spec& spec;
+  TaskNumber number() const { return t.number; }
+  std::string id() const { return raw_id(core.id(slot)); }
+  TaskState state() const { return state_of(t.phase); }
+  const std::string& type() const { return spec.type; }
+  const std::string& pool() const { return core.pool_of(slot); }
+  const std::string& group() const { return spec.group; }
+  const std::string& key() const { return spec.key; }
+  bool has_label(const std::string& name, const std::string& value) const {
+    return std::find(spec.labels.begin(), spec.labels.end(), std::make_pair(name, value)) != spec.labels.end();
+  }
+};
+
+}  // namespace
+
 void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskRecord& r) {
   const Scheduler& core = c.core;
   const TaskRecord& t = core.tasks()[slot];
@@ -65,6 +85,11 @@ void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskReco
   r.set_has_result(t.phase == Phase::succeeded);
   (is_terminal(t.phase) ? r.set_result_bytes(t.payload.size()) : r.set_input_bytes(t.payload.size()));
   r.set_key(spec.key);
+  if (const OutputLog::Log* log = c.log.find(t.number); log != nullptr && log->has_progress) {
+    r.set_has_progress(true);
+    r.set_progress(log->progress.fraction);
+    r.set_progress_text(log->progress.text);
+  }
   r.set_retries_left(core.retries_left(slot));
   for (const Dependency& d : spec.after) {
     if (!d.group.empty() || r.after_size() == kMostNamed) continue;
@@ -95,13 +120,6 @@ void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskReco
     out->set_message(a.message);
   }
 }
-
-template <class List>
-bool contains(const List& list, const std::string& value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
-
-}  // namespace
 
 Result<TaskWalk> TaskWalk::start(const QueryContext& context, const v1::Selector& s, const std::string& cursor,
                                  bool newest_first) {
@@ -165,32 +183,7 @@ TaskSlot TaskWalk::next() {
 }
 
 bool TaskWalk::matches(TaskSlot slot) const {
-  const v1::Selector& s = *selector_;
-  const Scheduler& core = context_->core;
-  const TaskRecord& t = core.tasks()[slot];
-  const Spec& spec = core.spec(slot);
-  if (s.live() && is_terminal(t.phase)) return false;
-  if (!s.numbers().empty() || !s.ids().empty()) {
-    const bool by_number = std::any_of(s.numbers().begin(), s.numbers().end(), [&](const auto& range) {
-      return t.number >= range.first() && t.number <= range.last();
-    });
-    if (!by_number && (s.ids().empty() || !contains(s.ids(), raw_id(core.id(slot))))) return false;
-  }
-  const auto state = static_cast<int>(state_of(t.phase));
-  if (!s.states().empty() && std::find(s.states().begin(), s.states().end(), state) == s.states().end()) return false;
-  if (!contains(s.types(), spec.type) || !contains(s.groups(), spec.group)) return false;
-  if (!s.pools().empty() && !contains(s.pools(), core.pool_of(slot))) return false;
-  if (!contains(s.keys(), spec.key)) return false;
-  // Labels of one name are or, names are and.
-  for (const v1::Header& wanted : s.labels()) {
-    const bool has = std::any_of(s.labels().begin(), s.labels().end(), [&](const v1::Header& other) {
-      return other.name() == wanted.name() &&
-             std::find(spec.labels.begin(), spec.labels.end(), std::make_pair(other.name(), other.value())) !=
-                 spec.labels.end();
-    });
-    if (!has) return false;
-  }
-  return true;
+  return selects(*selector_, TableView{context_->core, slot, context_->core.tasks()[slot], context_->core.spec(slot)});
 }
 
 void answer_status(const QueryContext& c, std::int64_t, v1::DaemonStatus& into) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/catalog/catalog.hpp"
+#include "daemon/output_log.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 #include "daemon/supervisor/supervisor.hpp"
 #include "futured/daemon.hpp"
@@ -21,7 +22,8 @@ struct QueryContext {
   const Supervisor* supervisor = nullptr;  ///< null: this daemon starts no workers
   const std::vector<PoolConfig>& pools;
   const std::map<std::string, v1::TaskType>& types;  ///< all known, with schema
-  std::int64_t unix_offset_ns = 0;                   ///< what to add to monotonic time
+  const OutputLog& log;
+  std::int64_t unix_offset_ns = 0;  ///< what to add to monotonic time
 };
 
 /// Walks tasks by number, from a cursor on, a bounded number per call.
@@ -47,6 +49,8 @@ class TaskWalk {
   std::size_t budget_ = 0;
 };
 
+/// `detail`: with its attempts.
+void fill_record(const QueryContext& context, scheduler::TaskSlot slot, bool detail, v1::TaskRecord& into);
 void answer_status(const QueryContext& context, std::int64_t now, v1::DaemonStatus& into);
 Status answer_list(const QueryContext& context, const v1::ListQuery& query, v1::Reply& into);
 Status answer_catalog(const QueryContext& context, const v1::CatalogQuery& query, v1::Reply& into);

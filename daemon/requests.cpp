@@ -144,6 +144,11 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
             return true;
           });
       break;
+    case v1::Request::kLog:
+    case v1::Request::kWatch:
+      status = park(session, request, now);
+      if (status.ok()) return;
+      break;
     case v1::Request::kPause:
       status = pause(request.pause(), now);
       break;

@@ -158,6 +158,7 @@ void Server::turn(std::int64_t now, bool fd_ready) {
   advance_stop(now);
   core_.advance(now, actions_);
   carry_out(now);
+  if (!parked_.empty() || feed_on_) answer_all_parked(now);
   for (const ConnectionId id : std::exchange(waiting_, {})) {
     if (const auto it = connections_.find(id); it != connections_.end()) send_waiting(id, it->second);
   }
@@ -252,6 +253,7 @@ void Server::carry_out(std::int64_t now) {
     // Without a session it is the stream that cannot be used; a new one can.
     refuse(b.connection, b.session == scheduler::kNoSession ? Code::forgotten : Code::invalid, b.message);
   }
+  take_changes(now);
   const std::vector<WorkerId> kills = std::move(actions_.kills);
   actions_.clear();
   for (const WorkerId worker : kills) replace(worker);
@@ -478,7 +480,7 @@ void Server::advance_stop(std::int64_t now) {
 }
 
 QueryContext Server::query_context() const {
-  return {core_, parts_.supervisor.get(), config_.pools, types_, unix_offset_ns_};
+  return {core_, parts_.supervisor.get(), config_.pools, types_, log_, unix_offset_ns_};
 }
 
 }  // namespace futured::daemon

@@ -13,6 +13,8 @@
 
 #include "daemon/acknowledgements.hpp"
 #include "daemon/catalog/catalog.hpp"
+#include "daemon/change_feed.hpp"
+#include "daemon/output_log.hpp"
 #include "daemon/output_relay.hpp"
 #include "daemon/process.hpp"
 #include "daemon/queries.hpp"
@@ -80,15 +82,29 @@ class Server final : public Daemon {
   void on_worker_hello(ConnectionId from, const v1::Hello& hello, std::int64_t now);
   Status on_client_message(Connection& c, const wire::Envelope& e, std::int64_t now);
   Status on_worker_message(Connection& c, const wire::Envelope& e, std::int64_t now);
+
+  // requests.cpp
   bool retry(TaskNumber task, v1::Reply& reply, std::int64_t now);
   Status pause(const v1::Pause& order, std::int64_t now);
   Status set_limit(const v1::SetLimit& order, std::int64_t now);
   Status end_worker(const v1::EndWorker& order, std::int64_t now);
   void on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
-  Status relay_output(WorkerId worker, const v1::Emitted& emitted);
+
+  // following.cpp
+  struct Parked {
+    scheduler::SessionId session = scheduler::kNoSession;
+    v1::Request request;
+  };
+  Status on_emitted(WorkerId worker, v1::Emitted& emitted, std::int64_t now);
   OutputRelay::Call output_call(WorkerId worker, const AttemptToken& token) const;
   void refresh_output();
   void send_output_credits();
+  void note_change(TaskNumber task, const char* what, std::int64_t now);
+  void take_changes(std::int64_t now);
+  bool answer_parked(Parked& parked, v1::Reply& reply, std::int64_t now);
+  Status park(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
+  void answer_all_parked(std::int64_t now);
+
   void gone(ConnectionId which, bool on_purpose, std::int64_t now);
   void refuse(ConnectionId to, Code code, const std::string& message);
   void handle(const scheduler::Event& event, std::int64_t now);
@@ -118,6 +134,11 @@ class Server final : public Daemon {
   Acknowledgements<scheduler::SessionId, scheduler::Accepted> accept_acks_;
   std::map<std::string, v1::TaskType> types_;  ///< from plugins and from workers, with schema
   OutputRelay output_;
+  OutputLog log_;
+  ChangeFeed feed_;
+  bool feed_on_ = false;
+  std::int64_t feed_used_ = 0;
+  std::vector<Parked> parked_;
   std::deque<std::pair<std::int64_t, Supervisor::Exit>> exits_;  ///< until when the last words of each are awaited
   std::deque<SpawnId> dead_spawns_;                              ///< recent ones
   std::int64_t next_heartbeat_ = 0;

@@ -343,6 +343,7 @@ void Encoder::run_batch(WorkerId worker, const std::vector<TaskSlot>& tasks) {
         rs->set_type(s.type);
         rs->set_content_type(s.content_type);
         rs->set_live_output(s.live_output);
+        rs->set_keep_output(true);
         rs->set_timeout_ns(s.timeout_ns);
         for (const auto& [name, value] : s.headers) {
           v1::Header* h = rs->add_headers();

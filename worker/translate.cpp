@@ -229,6 +229,7 @@ Status Translator::read_run(const wire::Envelope& envelope, RunBatch& batch) {
     if (it != number_of_.end()) spec.type = types_[it->second];
     spec.timeout = std::max<Time>(s.timeout_ns(), 0);
     spec.live_output = s.live_output();
+    spec.keep_output = s.keep_output();
     for (const v1::Header& h : s.headers()) spec.headers.emplace_back(h.name(), h.value());
     for (const v1::Amount& a : s.assigned()) spec.assigned.emplace_back(a.resource(), amount_text(a.ten_thousandths()));
   }

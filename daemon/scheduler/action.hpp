@@ -76,6 +76,12 @@ struct AttachReply {
   };
   std::vector<Item> items;
 };
+/// A task is in another state than before.
+struct Change {
+  TaskNumber task = 0;
+  TaskState state = TaskState::unknown;
+  std::uint32_t attempt = 0;
+};
 /// The peer broke the protocol: it is refused with this text and its connection closed.
 struct Breach {
   SessionId session = kNoSession;  ///< kNoSession: it never had one
@@ -98,6 +104,8 @@ struct Actions {
   std::vector<AttachReply> attached;
   std::vector<Breach> breaches;
   std::vector<WorkerId> kills;            ///< processes to be ended now; WorkerLost tells when they have
+  std::vector<Change> changes;            ///< while watched
+  std::vector<TaskNumber> forgotten;      ///< of those with output
   std::vector<SessionId> ended_sessions;  ///< forgotten: the id may be reused from the next turn on
 
   void clear() {
@@ -114,6 +122,8 @@ struct Actions {
     attached.clear();
     breaches.clear();
     kills.clear();
+    changes.clear();
+    forgotten.clear();
     ended_sessions.clear();
   }
 };

@@ -350,6 +350,7 @@ void Scheduler::forget_if_free(TaskSlot slot) {
   if (!is_terminal(t.phase) || t.watchers != 0 || (t.flags & kKept) != 0) return;
   counts_.bytes -= t.payload.size();
   if (const SideRecord* side = tasks_.side_if(slot)) counts_.bytes -= side->input.size();
+  if ((t.flags & kHasOutput) != 0) forgotten_.push_back(t.number);
   const SpecId spec = t.spec;
   if (!specs_[spec].spec.key.empty()) {
     drop_key(slot);

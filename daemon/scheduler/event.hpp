@@ -176,6 +176,14 @@ struct SubmitOwn {
 struct Forget {
   TaskNumber task = 0;
 };
+/// Something is kept of this task elsewhere: Actions::forgotten is to name it.
+struct HasOutput {
+  TaskNumber task = 0;
+};
+/// Somebody wants to know of every change of state (Actions::changes), or nobody does any more.
+struct Watched {
+  bool on = false;
+};
 /// Nothing of a pool, or of a type (one of the two), is started, or is again.
 struct SetPaused {
   std::string pool, type;
@@ -203,6 +211,7 @@ using Event = std::variant<event::PoolDefined, event::PoolScaled, event::ClientH
                            event::Delivered, event::Cancel, event::Attach, event::WorkerHello, event::WorkerCredit,
                            event::Running, event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected,
                            event::WorkerLost, event::WorkerDraining, event::CancelTask, event::SubmitOwn, event::Forget,
-                           event::SetPaused, event::SetLimit, event::CloseGroup, event::Drain, event::Abandon>;
+                           event::HasOutput, event::Watched, event::SetPaused, event::SetLimit, event::CloseGroup,
+                           event::Drain, event::Abandon>;
 
 }  // namespace futured::scheduler

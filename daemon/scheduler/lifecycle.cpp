@@ -62,9 +62,11 @@ std::uint64_t* Scheduler::bucket(Phase phase) {
 }
 
 void Scheduler::enter(TaskRecord& t, Phase phase) {
+  const bool tell = watched_ && state_of(t.phase) != state_of(phase);
   if (std::uint64_t* from = bucket(t.phase)) --*from;
   t.phase = phase;
   if (std::uint64_t* to = bucket(phase)) ++*to;
+  if (tell) changes_.push_back({t.number, state_of(phase), t.attempt});
 }
 
 /// A new task, placed: it waits for what it has to wait for, or is queued.

@@ -49,6 +49,12 @@ void Scheduler::on(const event::Forget& e, Time, Actions&) {
   if (slot != kNoSlot && is_terminal(tasks_[slot].phase)) unkeep(slot);
 }
 
+void Scheduler::on(const event::HasOutput& e, Time, Actions&) {
+  if (const TaskSlot slot = tasks_.find(e.task); slot != kNoSlot) tasks_[slot].flags |= kHasOutput;
+}
+
+void Scheduler::on(const event::Watched& e, Time, Actions&) { watched_ = e.on; }
+
 void Scheduler::on(const event::SetPaused& e, Time, Actions& actions) {
   if (!e.pool.empty()) {
     const std::uint32_t pool = table_.find_pool(e.pool);

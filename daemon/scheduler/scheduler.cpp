@@ -49,6 +49,10 @@ void Scheduler::advance(Time now, Actions& actions) {
   if (!draining_) dispatch(now, actions);
   flush_deliveries(actions);
   feed_starved(actions);
+  actions.changes.insert(actions.changes.end(), changes_.begin(), changes_.end());
+  changes_.clear();
+  actions.forgotten.insert(actions.forgotten.end(), forgotten_.begin(), forgotten_.end());
+  forgotten_.clear();
 }
 
 Time Scheduler::next_deadline() const {

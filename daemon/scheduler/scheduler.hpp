@@ -131,6 +131,8 @@ class Scheduler {
   // orders.cpp
   void on(const event::SubmitOwn&, Time, Actions&);
   void on(const event::Forget&, Time, Actions&);
+  void on(const event::HasOutput&, Time, Actions&);
+  void on(const event::Watched&, Time, Actions&);
   void on(const event::SetPaused&, Time, Actions&);
   void on(const event::SetLimit&, Time, Actions&);
   void on(const event::CloseGroup&, Time, Actions&);
@@ -294,6 +296,9 @@ class Scheduler {
   std::map<TaskNumber, std::vector<std::pair<TaskNumber, ExtentId>>> aliases_;
   SessionId own_session_ = kNoSession;
   std::vector<WorkerIndex> condemned_;
+  bool watched_ = false;
+  std::vector<Change> changes_;  ///< of this turn
+  std::vector<TaskNumber> forgotten_;
   std::vector<SessionId> burials_;  ///< sessions that may be forgotten now
   static constexpr Time kDisconnectGrace = 5'000'000'000;
   struct PendingCancel {

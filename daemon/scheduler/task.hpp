@@ -69,6 +69,7 @@ enum : std::uint8_t {
   kStopSent = 2,       ///< the worker was told to stop it
   kCancelPending = 4,  ///< cancelled if the recall succeeds
   kKept = 8,           ///< its retention has not passed
+  kHasOutput = 32,     ///< something of it is kept elsewhere
   kRan = 16,           ///< a call of it has started at least once
 };
 

@@ -32,8 +32,9 @@ namespace futured::worker {
 /// What the calls of a batch have in common, beside their inputs; lives with the batch.
 struct CallSpec {
   const TaskType* type = nullptr;
-  Time timeout = 0;  ///< from the start; 0: none
-  bool live_output = false;
+  Time timeout = 0;          ///< from the start; 0: none
+  bool live_output = false;  ///< somebody follows it
+  bool keep_output = false;  ///< the daemon wants it all the same
   std::vector<std::pair<std::string, std::string>> headers;
   std::vector<std::pair<std::string, std::string>> assigned;  ///< resource -> what of it
 };

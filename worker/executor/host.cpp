@@ -103,7 +103,7 @@ std::int32_t emit(futured_call call, std::uint32_t stream, futured_bytes chunk) 
   const Found f = find(call);
   if (!f || chunk.size > CallTable::kEmitChunk || !CallTable::pin(*f.record, call)) return FUTURED_GONE;
   std::int32_t answer = FUTURED_OK;
-  if (!f.record->spec->live_output) {
+  if (!f.record->spec->live_output && !f.record->spec->keep_output) {
     answer = FUTURED_GONE;
   } else if (!f.table->may_emit(*f.record, chunk.size)) {
     f.table->emit_refused(*f.record, chunk.size);

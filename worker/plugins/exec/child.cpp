@@ -135,7 +135,7 @@ void Child::close_in() {
 }
 
 bool Child::pass_on(Output& output, std::string_view chunk) {
-  if (follower_gone_ || cancelled_ || !call_.live_output()) return true;
+  if (follower_gone_ || cancelled_) return true;
   switch (call_.emit(output.stream, chunk)) {
     case Emit::ok:
       return true;
