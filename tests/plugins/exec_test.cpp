@@ -239,10 +239,12 @@ TEST_CASE("output beyond max_output is cut, of each stream, and said so; the com
   CHECK(reply.stdout() == "1234567");
 }
 
-TEST_CASE("output is emitted only if someone follows it") {
-  const Running quiet = start(shell("echo out"));
-  CHECK(quiet.wait().ok);
-  CHECK(quiet.output(1) == "");
+TEST_CASE("output is emitted as it comes, and is in the reply too") {
+  const Running kept = start(shell("echo out"));
+  const Outcome outcome = kept.wait();
+  CHECK(outcome.ok);
+  CHECK(kept.output(1) == "out\n");
+  CHECK(reply_of(outcome).stdout() == "out\n");
   const Running followed = start(shell("echo out; echo err >&2"), live());
   CHECK(followed.wait().ok);
   CHECK(followed.output(1) == "out\n");
