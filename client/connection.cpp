@@ -187,7 +187,7 @@ CellRef Connection::add_task(const client::SpecRef& spec, Input& input, Slice& l
                                 : session_.submit(spec, std::move(large), !detached);
   Cell* const cell = slab_.add(seq, 2, shared_from_this(), session_.stream());
   if (data != nullptr) {
-    if (data->output) outputs_.emplace(seq, data->output);
+    if (data->output || data->progress) sinks_.emplace(seq, Sinks{data->output, data->progress});
     if (detached) detached_.push_back(seq);
   }
   return CellRef(cell);
@@ -300,7 +300,7 @@ std::vector<AttachedCell*> Connection::start_attach(std::vector<client::order::A
     cell->number = attach.tasks[i].number;
     if (!attach.tasks[i].id.empty()) cell->known_id = client::read_id(attach.tasks[i].id);
     attached_.emplace(cell->task, cell);
-    if (i < outputs.size() && outputs[i]) outputs_.emplace(cell->task, std::move(outputs[i]));
+    if (i < outputs.size() && outputs[i]) sinks_.emplace(cell->task, Sinks{std::move(outputs[i]), nullptr});
     cells.push_back(cell);
   }
   wait->cells = cells;

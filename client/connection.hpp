@@ -214,7 +214,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   client::Session session_;
   Slab slab_;
   std::unordered_map<Handle, AttachedCell*> attached_;
-  std::unordered_map<Handle, OutputCallback> outputs_;
+  struct Sinks {
+    OutputCallback output;
+    ProgressCallback progress;
+  };
+  std::unordered_map<Handle, Sinks> sinks_;  // who is called with what tasks say
   std::deque<Seq> detached_;
   std::vector<Interned> interned_;
   std::size_t intern_next_ = 0, intern_last_ = 0;

@@ -25,7 +25,7 @@ std::vector<Cell*> Connection::take_cells(const std::vector<Handle>& handles) {
   std::vector<Cell*> cells;
   for (const Handle h : handles) {
     if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
-    outputs_.erase(h);
+    sinks_.erase(h);
   }
   if (!cells.empty()) ++resolving_;
   return cells;
@@ -44,7 +44,7 @@ void Connection::resolve_detached() {
     const Lock lock(state_);
     while (!detached_.empty() && detached_.front() < session_.first_unaccepted()) {
       if (Cell* c = take_cell(detached_.front()); c != nullptr) cells.push_back(c);
-      outputs_.erase(detached_.front());
+      sinks_.erase(detached_.front());
       detached_.pop_front();
     }
     ++resolving_;
@@ -69,7 +69,7 @@ void Connection::collect_ended(std::vector<Cell*>& cells) {
   for (const Handle h : handles) {
     if (Cell* c = take_cell(h); c != nullptr) cells.push_back(c);
   }
-  outputs_.clear();
+  sinks_.clear();
   cancels_.clear();
   attaches_.clear();
   if (!cells.empty()) ++resolving_;

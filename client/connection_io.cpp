@@ -294,7 +294,7 @@ void Connection::on_outcomes(const wire::Envelope& e) {
   for (const std::int64_t delta : m.handle_delta()) handles_.push_back(handle += static_cast<std::uint64_t>(delta));
   fresh_.clear();
   to_resolve_.clear();
-  std::vector<std::pair<ToResolve, OutputCallback>> after_output;
+  std::vector<std::pair<ToResolve, Sinks>> after_output;
   Status status;
   bool any_detached = false;
   {
@@ -306,11 +306,11 @@ void Connection::on_outcomes(const wire::Envelope& e) {
     if (status.ok()) status = session_.on_outcomes(m.first_delivery(), handles_, sizes_, now_ns(), fresh_);
     for (const std::uint32_t i : fresh_) {
       const Handle h = handles_[i];
-      const auto sink = outputs_.empty() ? outputs_.end() : outputs_.find(h);
-      if (sink != outputs_.end()) {
+      const auto sink = sinks_.empty() ? sinks_.end() : sinks_.find(h);
+      if (sink != sinks_.end()) {
         // All its output comes first, on the callback thread: so must the news that it is done.
         after_output.emplace_back(ToResolve{take_cell(h), i}, std::move(sink->second));
-        outputs_.erase(sink);
+        sinks_.erase(sink);
       } else {
         to_resolve_.push_back({take_cell(h), i});
       }
@@ -386,15 +386,26 @@ void Connection::on_output(const wire::Envelope& e) {
   if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
   const Handle handle = m.handle();
   const Lock lock(state_);
+  const auto sinks = sinks_.find(handle);
+  if (m.has_progress()) {
+    if (sinks == sinks_.end() || !sinks->second.progress) return;
+    post([fn = sinks->second.progress, fraction = m.fraction(), text = std::move(*m.mutable_text())] {
+      try {
+        fn(fraction, text);
+      } catch (...) {
+        log_exception("a progress callback", std::current_exception());
+      }
+    });
+    return;
+  }
   const std::size_t seen = session_.on_output(handle, m.attempt(), m.offset(), m.data().size());
   const std::size_t fresh = m.data().size() - seen;
   if (fresh == 0) return;
-  const auto sink = outputs_.find(handle);
-  if (sink == outputs_.end()) {
+  if (sinks == sinks_.end() || !sinks->second.output) {
     session_.output_taken(handle, m.attempt(), m.offset() + m.data().size(), now_ns());
     return;
   }
-  post([self = shared_from_this(), handle, seen, fn = sink->second, stream = static_cast<int>(m.stream()),
+  post([self = shared_from_this(), handle, seen, fn = sinks->second.output, stream = static_cast<int>(m.stream()),
         attempt = m.attempt(), end = m.offset() + m.data().size(), data = std::move(*m.mutable_data())] {
     try {
       fn(stream, std::string_view(data).substr(seen));
@@ -429,7 +440,7 @@ void Connection::on_cancelled(const wire::Envelope& e) {
       // Its outcome will say the same; whoever asked can rely on it now.
       if (verdict == v1::Cancelled::CANCELLED && session_.resolve(wait->handles[i])) {
         cells.push_back(take_cell(wait->handles[i]));
-        outputs_.erase(wait->handles[i]);
+        sinks_.erase(wait->handles[i]);
       }
     }
     ++resolving_;
@@ -474,7 +485,7 @@ void Connection::on_attached(const wire::Envelope& e) {
     for (const Handle h : resolved_handles) {
       const auto i = wait ? static_cast<int>(h - wait->first) : 0;
       const bool forgotten = wait && m.tasks(i).code() == v1::CODE_FORGOTTEN;
-      outputs_.erase(h);
+      sinks_.erase(h);
       gone.emplace_back(take_cell(h), forgotten);
     }
     if (wait) {

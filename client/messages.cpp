@@ -97,6 +97,7 @@ std::shared_ptr<const v1::Spec> make_spec(std::string_view task, const detail::S
   spec->set_key(d.key);
   spec->set_early_start(d.early_start);
   spec->set_live_output(d.live_output);
+  spec->set_live_progress(d.live_progress);
   spec->set_detached(d.detached);
   spec->set_at_unix_ns(d.at_unix_ns);
   spec->mutable_after()->Reserve(static_cast<int>(d.after.size() + d.after_groups.size()));

@@ -102,6 +102,13 @@ TaskOptions& TaskOptions::on_output(OutputCallback callback) {
   return *this;
 }
 
+TaskOptions& TaskOptions::on_progress(ProgressCallback callback) {
+  detail::TaskData& d = own();
+  d.spec.live_progress = static_cast<bool>(callback);
+  d.progress = std::move(callback);
+  return *this;
+}
+
 TaskOptions& TaskOptions::on_full(OnFull what, std::chrono::nanoseconds patience) {
   detail::TaskData& d = own();
   d.on_full = what;

@@ -28,7 +28,7 @@ const char* word(TaskState state, std::uint32_t attempt) {
 OutputRelay::Call Server::output_call(WorkerId worker, const AttemptToken& token) const {
   const scheduler::TaskSlot slot = core_.current(worker, token);
   if (slot == scheduler::kNoSlot) return {};
-  const auto follower = core_.follower(slot);
+  const auto follower = core_.spec(slot).live_output ? core_.follower(slot) : std::nullopt;
   if (!follower || core_.session(follower->first)->connection == 0) return {true};
   return {true, follower->first, follower->second};
 }
@@ -40,19 +40,25 @@ Status Server::on_emitted(WorkerId worker, v1::Emitted& m, std::int64_t now) {
     if (Status s = output_.emitted(worker, token, m.offset(), m.data().size(), call); !s.ok()) return s;
   }
   if (!call.live) return {};
-  if (call.listener != scheduler::kNoSession && (!m.data().empty() || m.has_progress())) {
+  if (call.listener != scheduler::kNoSession && !m.data().empty()) {
     v1::Output out;
     out.set_handle(call.handle);
     out.set_stream(m.stream());
     out.set_offset(m.offset());
     out.set_data(m.data());
     out.set_attempt(token.attempt);
-    if (m.has_progress()) {
+    to_client(call.listener, v1::KIND_OUTPUT, out);
+  }
+  if (m.has_progress()) {
+    if (const auto follower = core_.follower(core_.current(worker, token))) {
+      v1::Output out;
+      out.set_handle(follower->second);
+      out.set_attempt(token.attempt);
       out.set_has_progress(true);
       out.set_fraction(m.fraction());
       out.set_text(m.text());
+      to_client(follower->first, v1::KIND_OUTPUT, out);
     }
-    to_client(call.listener, v1::KIND_OUTPUT, out);
   }
   bool fresh = false;
   if (m.has_progress()) {

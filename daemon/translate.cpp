@@ -109,6 +109,7 @@ Status spec_of_wire(const v1::Spec& from, const Submitter& by, Spec& to) {
   to.keep_ns = duration(from.keep_ns());
   to.detached = from.detached();
   to.live_output = from.live_output();
+  to.live_progress = from.live_progress();
   to.cancel_on_disconnect = from.on_disconnect() == v1::Spec::CANCEL;
   to.disconnect_grace_ns = std::max<std::int64_t>(from.disconnect_grace_ns(), 0);
   to.group = from.group();

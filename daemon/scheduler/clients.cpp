@@ -471,7 +471,7 @@ TaskSlot Scheduler::by_handle(SessionId session, std::uint64_t handle) const {
 
 std::optional<std::pair<SessionId, std::uint64_t>> Scheduler::follower(TaskSlot slot) const {
   const TaskRecord& t = tasks_[slot];
-  if (!spec(slot).live_output) return std::nullopt;
+  if (!spec(slot).live_output && !spec(slot).live_progress) return std::nullopt;
   if (const auto it = attachments_.find(t.number); it != attachments_.end()) {
     for (const Attachment& a : it->second) {
       if (a.live_output && sessions_[a.session].connection != 0) return std::make_pair(a.session, a.handle);

@@ -18,7 +18,7 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   Session& s = sessions_[own_session_];
   Spec own = *e.spec;
   own.detached = true;
-  own.live_output = own.cancel_on_disconnect = false;
+  own.live_output = own.live_progress = own.cancel_on_disconnect = false;
   if (own.keep_ns == 0) own.keep_ns = limits_.own_keep;
   if (e.retry_of != 0) own.key.clear();
   const Placement placement = place(own);

@@ -110,7 +110,7 @@ class Scheduler {
   TaskSlot current(WorkerId worker, const AttemptToken& token) const;
   /// The task a session means by a handle; kNoSlot if it is gone or never was.
   TaskSlot by_handle(SessionId session, std::uint64_t handle) const;
-  /// Who follows the live output of a task: its session and handle.
+  /// Who follows the live output or progress of a task: its session and handle.
   std::optional<std::pair<SessionId, std::uint64_t>> follower(TaskSlot slot) const;
 
  private:

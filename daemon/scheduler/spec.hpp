@@ -47,6 +47,7 @@ struct Spec {
   std::uint32_t input_from = UINT32_MAX;  ///< index in `after`: its reply is appended to the input
   bool detached = false;
   bool live_output = false;
+  bool live_progress = false;
   bool cancel_on_disconnect = false;
   std::int64_t disconnect_grace_ns = 0;
   std::string group;

@@ -39,6 +39,10 @@ enum class Condition : std::uint8_t {
 /// output waits.
 using OutputCallback = std::function<void(int stream, std::string_view bytes)>;
 
+/// How far a running task is, as it says: 0..1, below 0: it does not know; and a short text. Called like
+/// OutputCallback; a new attempt begins anew.
+using ProgressCallback = std::function<void(double fraction, std::string_view text)>;
+
 namespace detail {
 
 struct TaskDependency {
@@ -64,7 +68,7 @@ struct SpecData {
   std::int64_t keep_ns = 0, at_unix_ns = 0, disconnect_grace_ns = 0;
   std::int32_t crashes = 0;
   OnDisconnect on_disconnect = OnDisconnect::keep;
-  bool volatile_task = false, early_start = false, detached = false, live_output = false;
+  bool volatile_task = false, early_start = false, detached = false, live_output = false, live_progress = false;
   std::optional<TaskId> parent;
   TaskNumber parent_number = 0;
   std::vector<TaskDependency> after;
@@ -78,6 +82,7 @@ struct TaskData {
   OnFull on_full = OnFull::block;
   std::int64_t full_timeout_ns = -1;  // block at most this long; below 0: for ever
   OutputCallback output;
+  ProgressCallback progress;
 };
 
 }  // namespace detail
@@ -149,6 +154,7 @@ class TaskOptions {
   /// What becomes of the task when this client goes away without it; the default is keep.
   TaskOptions& on_disconnect(OnDisconnect what, std::chrono::nanoseconds grace = {});
   TaskOptions& on_output(OutputCallback callback);
+  TaskOptions& on_progress(ProgressCallback callback);
   /// `patience` bounds OnFull::block; below 0: none. Of submit_many() it bounds each wait for room.
   TaskOptions& on_full(OnFull what, std::chrono::nanoseconds patience = std::chrono::nanoseconds(-1));
 
