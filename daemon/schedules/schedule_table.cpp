@@ -108,11 +108,15 @@ void ScheduleTable::set_next(Schedule& schedule, WallTime next) {
   if (next != kNever) deadlines_.emplace(next, name);
 }
 
+std::vector<std::string_view> ScheduleTable::due(WallTime now) const {
+  std::vector<std::string_view> names;
+  for (auto it = deadlines_.begin(); it != deadlines_.end() && it->first <= now; ++it) names.push_back(it->second);
+  return names;
+}
+
 void ScheduleTable::advance(WallTime now, std::vector<Fire>& fires) {
   // First who is due, then their turns: these change the order.
-  std::vector<std::string_view> due;
-  for (auto it = deadlines_.begin(); it != deadlines_.end() && it->first <= now; ++it) due.push_back(it->second);
-  for (const std::string_view name : due) advance(schedules_.find(name)->second, now, fires);
+  for (const std::string_view name : due(now)) advance(schedules_.find(name)->second, now, fires);
 }
 
 void ScheduleTable::advance(Schedule& schedule, WallTime now, std::vector<Fire>& fires) {

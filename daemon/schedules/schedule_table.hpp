@@ -46,6 +46,8 @@ class ScheduleTable {
 
   /// When advance() is wanted; kNever if not at all. In the past: at once.
   WallTime next_deadline() const { return deadlines_.empty() ? kNever : deadlines_.begin()->first; }
+  /// Whose turn advance(now) is: by due time. The names stay valid until one is removed.
+  std::vector<std::string_view> due(WallTime now) const;
   /// Appends what fires now, ordered by due time within a schedule. Bounded: what a schedule still has to make up for
   /// or to count afterwards comes in the next turn, and next_deadline() stays in the past until it is done.
   void advance(WallTime now, std::vector<Fire>& fires);
