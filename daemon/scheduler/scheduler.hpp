@@ -99,6 +99,10 @@ class Scheduler {
   const Counts& counts() const { return counts_; }
   std::uint32_t epoch() const { return epoch_; }
   bool draining() const { return draining_; }
+  /// It holds as much as it may: what is submitted now goes beyond it.
+  bool full() const { return live_tasks() >= limits_.tasks || counts_.bytes >= limits_.bytes; }
+  /// Why a task of this spec would be refused if it were submitted now; empty: it would not.
+  std::string refusal(const Spec& spec) const { return place(spec).refusal; }
   /// After Abandon: every task has ended.
   bool abandoned() const { return abandon_next_ != kNotAbandoned && abandon_next_ >= tasks_.next_number(); }
   /// Tasks sent to a worker and not ended.
@@ -200,7 +204,6 @@ class Scheduler {
   void sweep_sessions(std::size_t& portion, Time now, Actions& actions);
   Verdict cancel(TaskSlot slot, bool running_too, Time grace, Time now, Actions& actions, bool& pending);
   void settle_cancel(TaskSlot slot, Verdict verdict, Actions& actions);
-  bool full() const { return live_tasks() >= limits_.tasks || counts_.bytes >= limits_.bytes; }
   std::uint64_t live_tasks() const { return counts_.waiting + counts_.queued + counts_.running; }
   void want_delivery(SessionId id);
   void grant(SessionId id);
