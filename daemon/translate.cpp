@@ -83,6 +83,8 @@ Status dependencies(const v1::Spec& from, Spec& to) {
   return {};
 }
 
+}  // namespace
+
 Status spec_of_wire(const v1::Spec& from, const Submitter& by, Spec& to) {
   for (const std::string* text : {&from.type(), &from.pool(), &from.group(), &from.content_type(), &from.key(),
                                   &from.limit_key(), &from.fair_key()}) {
@@ -120,8 +122,6 @@ Status spec_of_wire(const v1::Spec& from, const Submitter& by, Spec& to) {
     return {Code::invalid, "the labels and headers of a task have more than 64 KiB"};
   return {};
 }
-
-}  // namespace
 
 std::string raw_id(const TaskId& id) {
   std::string raw(reinterpret_cast<const char*>(id.stream.bytes.data()), id.stream.bytes.size());

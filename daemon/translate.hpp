@@ -56,6 +56,9 @@ class Decoder {
   std::vector<scheduler::event::TaskRef> refs_;
 };
 
+/// What the tasks of a spec have in common; Invalid if it is out of bounds. `to` is a fresh one.
+Status spec_of_wire(const v1::Spec& from, const Submitter& by, scheduler::Spec& to);
+
 /// What a hello of a worker says; Invalid if it is out of bounds.
 Result<scheduler::event::WorkerHello> worker_hello(const v1::Hello& hello, std::uint64_t connection);
 
