@@ -172,6 +172,15 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
     case v1::Request::kEndWorker:
       status = end_worker(request.end_worker(), now);
       break;
+    case v1::Request::kAddSchedule:
+      status = add_schedule(session, request.add_schedule());
+      break;
+    case v1::Request::kSchedules:
+      schedules_.answer(reply);
+      break;
+    case v1::Request::kChangeSchedule:
+      status = schedules_.change(request.change_schedule(), unix_now());
+      break;
     default:
       status = {Code::invalid, "this daemon does not know this request; it may be older than the client"};
       break;
@@ -243,6 +252,14 @@ Status Server::end_worker(const v1::EndWorker& order, std::int64_t now) {
                                " was started by hand: it can be drained, or ended where it runs"};
   }
   return {};
+}
+
+Status Server::add_schedule(scheduler::SessionId session, const v1::AddSchedule& order) {
+  if (phase_ != Phase::working) return {Code::refused, "the daemon is shutting down"};
+  const scheduler::Session* s = core_.session(session);
+  const auto from = s == nullptr ? connections_.end() : connections_.find(s->connection);
+  if (from == connections_.end()) return {Code::refused, "this session has no connection any more"};
+  return schedules_.add(order, {from->second.owner, unix_now()}, core_);
 }
 
 }  // namespace futured::daemon

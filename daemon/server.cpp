@@ -57,6 +57,7 @@ std::uint32_t epoch_of(const std::string& instance) {
 }  // namespace
 
 std::int64_t monotonic_now() { return clock_ns(CLOCK_MONOTONIC); }
+std::int64_t unix_now() { return clock_ns(CLOCK_REALTIME); }
 
 Server::Server(DaemonConfig config, Parts parts)
     : config_(std::move(config)),
@@ -139,6 +140,7 @@ std::int64_t Server::wait_until(std::int64_t now) const {
   if (parts_.supervisor != nullptr) until = std::min(until, parts_.supervisor->next_deadline());
   for (const auto& [deadline, exit] : exits_) until = std::min(until, deadline);
   until = std::min({until, accept_acks_.next_deadline(), report_acks_.next_deadline()});
+  if (phase_ == Phase::working) until = std::min(until, schedules_.next_deadline(core_, now, unix_now()));
   if (phase_ != Phase::working) until = std::min(until, phase_deadline_);
   // A peer that did not take its messages is tried again soon; zmq does not tell when it reads.
   if (!waiting_.empty()) until = std::min(until, now + 2'000'000);
@@ -156,6 +158,7 @@ void Server::turn(std::int64_t now, bool fd_ready) {
   if (now >= next_heartbeat_) heartbeat(now);
   if (fd_ready) take_signals();
   advance_stop(now);
+  if (phase_ == Phase::working) schedules_.advance(core_, now, unix_now(), actions_);
   core_.advance(now, actions_);
   carry_out(now);
   if (!parked_.empty() || feed_on_) answer_all_parked(now);

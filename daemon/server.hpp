@@ -18,6 +18,7 @@
 #include "daemon/output_relay.hpp"
 #include "daemon/process.hpp"
 #include "daemon/queries.hpp"
+#include "daemon/schedule_desk.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 #include "daemon/supervisor/supervisor.hpp"
 #include "daemon/translate.hpp"
@@ -88,6 +89,7 @@ class Server final : public Daemon {
   Status pause(const v1::Pause& order, std::int64_t now);
   Status set_limit(const v1::SetLimit& order, std::int64_t now);
   Status end_worker(const v1::EndWorker& order, std::int64_t now);
+  Status add_schedule(scheduler::SessionId session, const v1::AddSchedule& order);
   void on_request(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
 
   // following.cpp
@@ -123,6 +125,7 @@ class Server final : public Daemon {
   const std::int64_t unix_offset_ns_;
   scheduler::Scheduler core_;
   scheduler::Actions actions_;
+  ScheduleDesk schedules_;
   Decoder decoder_;
   Encoder encoder_;
 
@@ -152,5 +155,7 @@ class Server final : public Daemon {
 };
 
 std::int64_t monotonic_now();
+/// Of the wall clock, as it is set now.
+std::int64_t unix_now();
 
 }  // namespace futured::daemon

@@ -137,4 +137,72 @@ TEST_CASE("a worker that emits more than it may is refused") {
   CHECK(refused->problem().code() == v1::CODE_INVALID);
 }
 
+v1::Reply ask(RawPeer& client, v1::Request request) {
+  static std::uint64_t asked = 0;
+  request.set_request(++asked);
+  client.say(v1::KIND_REQUEST, request);
+  const auto reply = client.hear<v1::Reply>(v1::KIND_REPLY);
+  REQUIRE(reply);
+  CHECK(reply->request() == asked);
+  return *reply;
+}
+v1::Reply change_schedule(RawPeer& client, const std::string& name, v1::ChangeSchedule::What what) {
+  v1::Request request;
+  request.mutable_change_schedule()->set_name(name);
+  request.mutable_change_schedule()->set_what(what);
+  return ask(client, request);
+}
+v1::Reply list_schedules(RawPeer& client) {
+  v1::Request request;
+  request.mutable_schedules();
+  return ask(client, request);
+}
+
+TEST_CASE("a schedule submits tasks until it is paused or removed") {
+  RunningDaemon daemon;
+  RawPeer worker(*daemon);
+  REQUIRE(worker.hello_worker("w", "hold", 1000));
+  RawPeer client(*daemon);
+  REQUIRE(client.hello_client());
+  v1::Request request;
+  v1::AddSchedule& order = *request.mutable_add_schedule();
+  order.set_name("tick");
+  order.set_interval_ns(50'000'000);
+  *order.mutable_spec() = spec();
+  order.set_input("in");
+  REQUIRE_FALSE(ask(client, request).has_problem());
+  CHECK(ask(client, request).problem().message() == "schedule 'tick' exists; remove it first, or take another name");
+  const std::size_t called = worker.take_calls(2).size() / kTokenBytes;
+  REQUIRE(called >= 2);
+
+  REQUIRE_FALSE(change_schedule(client, "tick", v1::ChangeSchedule::PAUSE).has_problem());
+  v1::Reply listed = list_schedules(client);
+  REQUIRE(listed.schedules_size() == 1);
+  const v1::ScheduleRecord record = listed.schedules(0);
+  CHECK(record.paused());
+  CHECK(record.type() == "hold");
+  CHECK(record.interval_ns() == 50'000'000);
+  CHECK(record.next_unix_ns() == 0);
+  CHECK(record.last_unix_ns() % 50'000'000 == 0);
+  CHECK(record.fired() >= called);
+  CHECK(record.skipped() < 10 * record.fired());  // the loop wakes for them, not only for other reasons
+  CHECK(record.last_number() == record.fired());
+  v1::Request tasks;
+  auto* label = tasks.mutable_list()->mutable_selector()->add_labels();
+  label->set_name("schedule");
+  label->set_value("tick");
+  CHECK(static_cast<std::uint64_t>(ask(client, tasks).tasks_size()) == record.fired());
+
+  REQUIRE_FALSE(change_schedule(client, "tick", v1::ChangeSchedule::RESUME).has_problem());
+  const std::size_t more = record.fired() + 1 - called;
+  REQUIRE(worker.take_calls(more).size() >= more * kTokenBytes);
+  REQUIRE_FALSE(change_schedule(client, "tick", v1::ChangeSchedule::REMOVE).has_problem());
+  CHECK(list_schedules(client).schedules_size() == 0);
+  const v1::Reply gone = change_schedule(client, "tick", v1::ChangeSchedule::PAUSE);
+  CHECK(gone.problem().code() == v1::CODE_NOT_FOUND);
+  CHECK(gone.problem().message() == "there is no schedule 'tick'");
+  order.mutable_spec()->set_type("hodl");
+  CHECK(ask(client, request).problem().message() == "unknown task 'hodl'; did you mean 'hold'?");
+}
+
 }  // namespace
