@@ -24,7 +24,7 @@ forbid "a namespace of others opened" 'using namespace std *;' "${all[@]}"
 forbid "coroutines: g++ 12 destroys temporaries of co_await twice" '\bco_(await|yield|return)\b' client daemon proto worker
 forbid "protobuf, sockets, threads or a clock in a core" \
   '#include.*(<zmq|google/protobuf|\.pb\.h|<thread>|<mutex>|<sys/|sqlite)|(steady|system)_clock::now' \
-  daemon/scheduler worker/session client/session
+  daemon/scheduler daemon/schedules worker/session client/session
 forbid "the daemon knows neither client nor worker" '#include "(client|worker)/' daemon
 forbid "the worker knows neither client nor daemon" '#include "(client|daemon)/' worker
 forbid "only client/embedded links all three" '#include "(daemon|worker)/' \
