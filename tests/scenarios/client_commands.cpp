@@ -55,7 +55,15 @@ void Runner::submit(Args& args) {
   const auto as = args.option("as");
   const auto size = args.option("size");
   const auto seq = args.option("seq");
+  const bool by_id = args.flag("by_id");
   apply(args, kSpecOptions, spec);
+  for (Dependency& d : spec.after) {
+    if (!by_id || !d.group.empty()) continue;
+    const auto [owner, first] = cast_.owner(d.number);
+    if (owner == nullptr) throw Error("nobody has submitted " + tasks_.of(d.number));
+    d.number = 0;
+    d.id = {owner->stream, first};
+  }
   std::string input = args.text().value_or("");
   args.done();
   if (size) input.assign(static_cast<std::size_t>(size->number()), 'x');

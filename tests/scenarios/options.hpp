@@ -1,6 +1,7 @@
 // Options of commands: a name, and what it sets. A new field takes a line here and one in README.md.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "daemon/scheduler/scheduler.hpp"
@@ -25,6 +26,30 @@ inline constexpr Option<Spec> kSpecOptions[] = {
        s.cancel_on_disconnect = v.text() == "cancel";
      }},
     {"disconnect_grace", [](Spec& s, const Value& v) { s.disconnect_grace_ns = v.duration(); }},
+    {"delay", [](Spec& s, const Value& v) { s.delay_ns = v.duration(); }},
+    {"timeout", [](Spec& s, const Value& v) { s.timeout_ns = v.duration(); }},
+    {"deadline", [](Spec& s, const Value& v) { s.deadline_ns = v.duration(); }},
+    {"expires", [](Spec& s, const Value& v) { s.expires_ns = v.duration(); }},
+    {"backoff",
+     [](Spec& s, const Value& v) {
+       const auto [first, most] = v.split("..");
+       s.backoff_ns = first.duration();
+       s.backoff_max_ns = most ? most->duration() : 0;
+     }},
+    {"key", [](Spec& s, const Value& v) { s.key = v.text(); }},
+    {"owner", [](Spec& s, const Value& v) { s.owner = static_cast<std::uint32_t>(v.number()); }},
+    {"limit", [](Spec& s, const Value& v) { s.limit = v.text(); }},
+    {"fair", [](Spec& s, const Value& v) { s.fair = v.text(); }},
+    {"after", [](Spec& s, const Value& v) { s.after = v.dependencies(); }},
+    {"input_from",
+     [](Spec& s, const Value& v) {
+       // One of those in `after`, else one more.
+       const TaskNumber number = v.tasks().front().number;
+       const auto at =
+           std::find_if(s.after.begin(), s.after.end(), [&](const Dependency& d) { return d.number == number; });
+       s.input_from = static_cast<std::uint32_t>(at - s.after.begin());
+       if (at == s.after.end()) s.after.emplace_back().number = number;
+     }},
     {"group", [](Spec& s, const Value& v) { s.group = v.text(); }},
     {"labels", [](Spec& s, const Value& v) { s.labels = v.pairs(); }},
     {"headers", [](Spec& s, const Value& v) { s.headers = v.pairs(); }},
@@ -43,6 +68,22 @@ inline constexpr Option<Limits> kLimitOptions[] = {
     {"window_bytes", [](Limits& l, const Value& v) { l.window_bytes = static_cast<std::uint64_t>(v.number()); }},
     {"session_resume", [](Limits& l, const Value& v) { l.session_resume = v.duration(); }},
     {"worker_return", [](Limits& l, const Value& v) { l.worker_return = v.duration(); }},
+    {"stop_grace", [](Limits& l, const Value& v) { l.stop_grace = v.duration(); }},
+    {"neighbour_time", [](Limits& l, const Value& v) { l.neighbour_time = v.duration(); }},
+    {"own_keep", [](Limits& l, const Value& v) { l.own_keep = v.duration(); }},
+};
+
+/// limit
+inline constexpr Option<event::SetLimit> kNamedLimitOptions[] = {
+    {"running", [](event::SetLimit& e, const Value& v) { e.running = static_cast<std::uint32_t>(v.number()); }},
+    {"rate",
+     [](event::SetLimit& e, const Value& v) {
+       const auto [starts, per] = v.split("/");
+       if (!per) v.wrong("so many starts in some time are wanted: 5/1s");
+       e.starts = static_cast<std::uint32_t>(starts.number());
+       e.per = per->duration();
+     }},
+    {"remove", [](event::SetLimit& e, const Value& v) { e.remove = v.yes(); }},
 };
 
 /// worker

@@ -32,11 +32,33 @@ constexpr int kMostTurns = 100'000;
 }  // namespace
 
 const Runner::Command<> Runner::kCommands[] = {
-    {"limits", &Runner::limits},   {"pool", &Runner::pool},       {"scale", &Runner::scale},
-    {"client", &Runner::client},   {"worker", &Runner::worker},   {"submit", &Runner::submit},
-    {"drain", &Runner::drain},     {"pass", &Runner::pass},       {"cancel", &Runner::cancel_by_number},
-    {"abandon", &Runner::abandon}, {"show", &Runner::show},       {"counts", &Runner::counts},
-    {"queues", &Runner::queues},   {"workers", &Runner::workers}, {"clients", &Runner::clients},
+    {"limits", &Runner::limits},
+    {"seed", &Runner::seed},
+    {"pool", &Runner::pool},
+    {"scale", &Runner::scale},
+    {"client", &Runner::client},
+    {"worker", &Runner::worker},
+    {"submit", &Runner::submit},
+    {"own", &Runner::own},
+    {"retry", &Runner::retry},
+    {"cancel", &Runner::cancel_by_number},
+    {"forget", &Runner::forget},
+    {"pause", &Runner::pause},
+    {"resume", &Runner::resume},
+    {"limit", &Runner::limit},
+    {"close", &Runner::close},
+    {"drain", &Runner::drain},
+    {"abandon", &Runner::abandon},
+    {"pass", &Runner::pass},
+    {"show", &Runner::show},
+    {"explain", &Runner::explain},
+    {"inputs", &Runner::inputs},
+    {"counts", &Runner::counts},
+    {"queues", &Runner::queues},
+    {"workers", &Runner::workers},
+    {"clients", &Runner::clients},
+    {"groups", &Runner::groups},
+    {"named_limits", &Runner::named_limits},
 };
 const Runner::Command<ClientRole> Runner::kClientCommands[] = {
     {"disconnects", &Runner::client_disconnects},
@@ -127,7 +149,7 @@ void Runner::carry_out(const std::string& line) {
 // ---- turns
 
 test::Bench& Runner::bench() {
-  if (!bench_) bench_.emplace(limits_);
+  if (!bench_) bench_.emplace(limits_, 7, seed_);
   return *bench_;
 }
 
@@ -193,6 +215,12 @@ void Runner::limits(Args& args) {
   args.done();
 }
 
+void Runner::seed(Args& args) {
+  if (bench_) throw Error("the seed stands before everything else");
+  seed_ = static_cast<std::uint64_t>(Value("seed", args.word("a number"), tasks_).number());
+  args.done();
+}
+
 void Runner::pool(Args& args) {
   event::PoolDefined e;
   e.name = args.word("the name of the pool");
@@ -251,6 +279,28 @@ void Runner::workers(Args& args) {
 void Runner::clients(Args& args) {
   args.done();
   say(show_clients(scene()));
+}
+
+void Runner::explain(Args& args) {
+  const std::vector<TaskWord> words = args.tasks();
+  args.done();
+  for (const TaskWord& t : words) say(explain_task(scene(), t.number));
+}
+
+void Runner::inputs(Args& args) {
+  const std::vector<TaskWord> words = args.tasks();
+  args.done();
+  for (const TaskWord& t : words) say(show_input(scene(), t.number));
+}
+
+void Runner::groups(Args& args) {
+  args.done();
+  say(show_groups(scene()));
+}
+
+void Runner::named_limits(Args& args) {
+  args.done();
+  say(show_limits(scene()));
 }
 
 }  // namespace futured::scheduler::scenario

@@ -48,7 +48,15 @@ class Runner {
   void client(Args&);
   void worker(Args&);
   void submit(Args&);
+  void seed(Args&);
   void cancel_by_number(Args&);
+  void own(Args&);
+  void retry(Args&);
+  void forget(Args&);
+  void pause(Args&);
+  void resume(Args&);
+  void limit(Args&);
+  void close(Args&);
   void drain(Args&);
   void abandon(Args&);
   void pass(Args&);
@@ -57,6 +65,10 @@ class Runner {
   void queues(Args&);
   void workers(Args&);
   void clients(Args&);
+  void explain(Args&);
+  void inputs(Args&);
+  void groups(Args&);
+  void named_limits(Args&);
 
   void client_disconnects(ClientRole&, Args&);
   void client_leaves(ClientRole&, Args&);
@@ -94,6 +106,8 @@ class Runner {
   void hello(ClientRole& c, Args& args);
   void worker_hello(WorkerRole& w);
   void gone(ClientRole& c, bool on_purpose);
+  void submit_own(const event::SubmitOwn& e, const std::optional<Value>& as);
+  void set_paused(Args& args, bool paused);
   std::vector<AttemptToken> tokens(const WorkerRole& w, const std::vector<TaskWord>& words) const;
   void end_calls(WorkerRole& w, const std::vector<AttemptToken>& tokens);
   void ran(WorkerRole& w, const std::vector<AttemptToken>& tokens, const std::string& reply,
@@ -107,6 +121,7 @@ class Runner {
 
   const std::string file_;
   Limits limits_;
+  std::uint64_t seed_ = 1;
   std::optional<test::Bench> bench_;  // from the first event on
   Cast cast_;
   TaskNames tasks_;

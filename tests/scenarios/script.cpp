@@ -112,6 +112,41 @@ std::vector<std::pair<std::string, std::string>> Value::pairs() const {
   return out;
 }
 
+std::pair<Value, std::optional<Value>> Value::split(std::string_view separator) const {
+  const std::size_t at = text_.find(separator);
+  if (at == std::string::npos) return {*this, std::nullopt};
+  return {Value(name_, text_.substr(0, at), *tasks_), Value(name_, text_.substr(at + separator.size()), *tasks_)};
+}
+
+std::vector<Dependency> Value::dependencies() const {
+  const std::pair<std::string_view, Condition> conditions[] = {
+      {":success", Condition::success}, {":failure", Condition::failure}, {":any", Condition::any}};
+  std::vector<Dependency> out;
+  for (std::optional<Value> rest = *this; rest;) {
+    const auto [part, others] = rest->split("+");
+    std::string what = part.text_;
+    Dependency d;
+    for (const auto& [end, condition] : conditions) {
+      if (!what.ends_with(end)) continue;
+      what.resize(what.size() - end.size());
+      d.on = condition;
+    }
+    if (what.starts_with("group:")) {
+      d.group = what.substr(6);
+      out.push_back(d);
+    } else {
+      for (const std::string& item : Value(name_, what, *tasks_).list()) {  // a range is one dependency
+        const std::vector<TaskWord> range = tasks_->words(item);
+        d.number = range.front().number;
+        d.count = range.size();
+        out.push_back(d);
+      }
+    }
+    rest = others;
+  }
+  return out;
+}
+
 Args::Args(std::string_view line, const TaskNames& tasks) : tasks_(tasks) {
   for (std::size_t at = line.find_first_not_of(' '); at < line.size(); at = line.find_first_not_of(' ', at)) {
     Word word;

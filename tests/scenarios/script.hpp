@@ -6,8 +6,10 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "daemon/scheduler/spec.hpp"
 #include "tests/scenarios/task_names.hpp"
 
 namespace futured::scheduler::scenario {
@@ -44,6 +46,10 @@ class Value {
   std::vector<std::pair<std::string, std::string>> pairs() const;
   /// t1,3-7,t2@1
   std::vector<TaskWord> tasks() const { return tasks_->words(text_); }
+  /// `t1,3-7:failure`, `group:g:any`; several with + between them.
+  std::vector<Dependency> dependencies() const;
+  /// What is on the left and on the right of the separator, each with the name of this value.
+  std::pair<Value, std::optional<Value>> split(std::string_view separator) const;
   [[noreturn]] void wrong(const std::string& what) const;
 
  private:

@@ -37,6 +37,11 @@ void accepted(const Scene& scene, const Accepted& a, Lines& lines) {
   if (names != as) line += " as " + as;
   if (!a.warning.empty()) line += ", warning: " + a.warning;
   lines.add(line);
+  for (const Accepted::Existing& e : a.existing) {
+    const TaskNumber number = a.first_number + (e.seq - a.first_seq);
+    lines.add(scene.cast.name_of(a.session) + ": ", number,
+              " is " + scene.tasks.of(e.number) + (e.input_differs ? ", which has another input" : ""));
+  }
 }
 
 std::string outcome(const test::Told& t) {
@@ -46,7 +51,7 @@ std::string outcome(const test::Told& t) {
     case Phase::failed:
       return failed(t.failure) + (t.result.empty() ? "" : ", with " + quoted(t.result));
     default:
-      return std::string(name(state_of(t.phase)));
+      return ended(t.phase, t.failure.message.empty() ? nullptr : &t.failure);
   }
 }
 
@@ -113,6 +118,7 @@ std::vector<std::string> trace(const Scene& scene) {
     const ClientRole& c = *cast.by_session(t.session);
     lines.add(c.name + ": ", c.handles.at(t.handle), " " + outcome(t));
   }
+  for (const WorkerId w : a.kills) lines.add(cast.worker_name(w) + ": kill");
   for (const SessionId id : a.ended_sessions) lines.add(cast.name_of(id) + ": session ended");
   return lines.take();
 }

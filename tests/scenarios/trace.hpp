@@ -26,5 +26,9 @@ std::vector<std::string> show_counts(const Scene& scene);
 std::vector<std::string> show_queues(const Scene& scene);
 std::vector<std::string> show_workers(const Scene& scene);
 std::vector<std::string> show_clients(const Scene& scene);
+std::vector<std::string> explain_task(const Scene& scene, TaskNumber number);
+std::vector<std::string> show_input(const Scene& scene, TaskNumber number);
+std::vector<std::string> show_groups(const Scene& scene);
+std::vector<std::string> show_limits(const Scene& scene);
 
 }  // namespace futured::scheduler::scenario

@@ -53,15 +53,15 @@ std::vector<std::string> show_task(const Scene& scene, TaskNumber number) {
   if (slot == kNoSlot) return {who + (s.tasks().issued(number) ? "forgotten" : "unknown")};
   const TaskRecord& t = s.tasks()[slot];
   const SideRecord* side = s.tasks().side_if(slot);
-  std::string line = who;
-  if (side != nullptr && side->failure != nullptr) {
-    line += failed(*side->failure);
-  } else {
-    line += name(state_of(t.phase));
-  }
+  std::string line = who + ended(t.phase, side == nullptr ? nullptr : side->failure.get());
   if (const Reason r = s.reason(slot); r != Reason::none) line += ", " + std::string(name(r));
   if (t.phase == Phase::succeeded) line += " " + quoted(t.payload.view());
   if (side != nullptr && side->spent_retries != 0) line += ", retries spent: " + std::to_string(side->spent_retries);
+  if (side != nullptr && t.phase == Phase::waiting) {
+    if (side->unmet != 0) line += ", not met: " + std::to_string(side->unmet);
+    if (side->due != 0) line += ", due in " + duration(side->due - scene.bench.now);
+  }
+  if (side != nullptr && side->retry_of != 0) line += ", retry of " + scene.tasks.of(side->retry_of);
   if (t.crashes != 0) line += ", crashes: " + std::to_string(t.crashes);
   std::vector<std::string> out = {line};
   if (side == nullptr) return out;
@@ -72,8 +72,8 @@ std::vector<std::string> show_task(const Scene& scene, TaskNumber number) {
 std::vector<std::string> show_counts(const Scene& scene) {
   const Counts& c = scene.bench.s.counts();
   const std::pair<const char*, std::uint64_t> all[] = {
-      {"queued", c.queued},       {"running", c.running}, {"succeeded", c.succeeded},         {"failed", c.failed},
-      {"cancelled", c.cancelled}, {"expired", c.expired}, {"stale reports", c.stale_reports},
+      {"waiting", c.waiting}, {"queued", c.queued},       {"running", c.running}, {"succeeded", c.succeeded},
+      {"failed", c.failed},   {"cancelled", c.cancelled}, {"expired", c.expired}, {"stale reports", c.stale_reports},
   };
   std::string line;
   for (const auto& [what, n] : all) {
@@ -97,7 +97,8 @@ std::vector<std::string> show_queues(const Scene& scene) {
     const auto& [pool, type, below, session] = key;
     const Session* owner = s.session(session);
     out.push_back("pool " + pool + ", " + type + ", priority " + std::to_string(-below) + ", " +
-                  scene.cast.name_of(session) + (owner->held ? " (held)" : "") + ": " + scene.tasks.list(numbers));
+                  (scene.cast.by_session(session) == nullptr ? "the daemon" : scene.cast.name_of(session)) +
+                  (owner->held ? " (held)" : "") + ": " + scene.tasks.list(numbers));
   }
   if (out.empty()) out.emplace_back("nothing waits");
   return out;
@@ -118,6 +119,7 @@ std::vector<std::string> show_workers(const Scene& scene) {
     if (w->connection == 0) item(line, "disconnected");
     if (w->announcing) item(line, "announcing");
     if (w->draining) item(line, "draining");
+    if (w->condemned) item(line, w->kill_sent ? "killed" : "to be replaced");
     if (!running.empty()) item(line, "running " + scene.tasks.list(running));
     if (!ahead.empty()) item(line, "sent " + scene.tasks.list(ahead));
     if (!recalled.empty()) item(line, "recalled " + scene.tasks.list(recalled));
@@ -142,6 +144,58 @@ std::vector<std::string> show_clients(const Scene& scene) {
     out.push_back(line);
   }
   if (out.empty()) out.emplace_back("no clients");
+  return out;
+}
+
+std::vector<std::string> show_input(const Scene& scene, TaskNumber number) {
+  const TaskSlot slot = scene.bench.slot(number);
+  if (slot == kNoSlot || is_terminal(scene.bench.phase(number)))
+    return {scene.tasks.of(number) + ": no input any more"};
+  return {scene.tasks.of(number) + ": " + quoted(scene.bench.s.tasks()[slot].payload.view())};
+}
+
+std::vector<std::string> explain_task(const Scene& scene, TaskNumber number) {
+  const Scheduler& s = scene.bench.s;
+  const TaskSlot slot = s.tasks().find(number);
+  const std::string who = scene.tasks.of(number) + ": ";
+  if (slot == kNoSlot) return {who + (s.tasks().issued(number) ? "forgotten" : "unknown")};
+  return {who + s.explain(slot, scene.bench.now)};
+}
+
+std::vector<std::string> show_groups(const Scene& scene) {
+  const GroupTable& groups = scene.bench.s.groups();
+  std::vector<std::string> out;
+  for (const auto& [name, id] : groups.names()) {
+    const Group& g = groups[id];
+    const std::pair<const char*, std::uint64_t> all[] = {
+        {"live", g.live},           {"succeeded", g.succeeded}, {"failed", g.failed},
+        {"cancelled", g.cancelled}, {"expired", g.expired},
+    };
+    std::string line = std::to_string(g.submitted) + " submitted";
+    for (const auto& [what, n] : all) {
+      if (n != 0) item(line, what + (" " + std::to_string(n)));
+    }
+    if (g.closed) item(line, "closed");
+    out.push_back("group " + name + ": " + line);
+  }
+  if (out.empty()) out.emplace_back("no groups");
+  return out;
+}
+
+std::vector<std::string> show_limits(const Scene& scene) {
+  const ReadyQueue& ready = scene.bench.s.ready();
+  std::vector<std::string> out;
+  for (const auto& [name, id] : ready.limits().names()) {
+    const Limit& l = ready.limits()[id];
+    std::string line;
+    if (l.running != 0) item(line, std::to_string(l.running) + " at once");
+    if (l.starts != 0) item(line, std::to_string(l.starts) + " starts in " + duration(l.per));
+    if (line.empty()) item(line, "no bound");
+    item(line, std::to_string(l.in_use) + " in use");
+    item(line, std::to_string(ready.waiting_for(id)) + " queued");
+    out.push_back("limit " + name + ": " + line);
+  }
+  if (out.empty()) out.emplace_back("no limits");
   return out;
 }
 

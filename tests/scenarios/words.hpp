@@ -32,6 +32,13 @@ inline std::string failed(const Failure& f) {
   return out + "): " + f.message;
 }
 
+/// `cancelled`, `cancelled (dependency): message`
+inline std::string ended(Phase phase, const Failure* f) {
+  if (f == nullptr) return std::string(name(state_of(phase)));
+  if (phase == Phase::failed) return failed(*f);
+  return std::string(name(state_of(phase))) + " (" + std::string(name(f->kind)) + "): " + f->message;
+}
+
 /// Lines; those that follow each other and differ only in the task are one.
 class Lines {
  public:

@@ -29,7 +29,7 @@ struct Told {
 
 class Bench {
  public:
-  explicit Bench(Limits limits = {}, std::uint32_t epoch = 7) : s(limits, epoch) {}
+  explicit Bench(Limits limits = {}, std::uint32_t epoch = 7, std::uint64_t seed = 1) : s(limits, epoch, seed) {}
 
   // ---- turns
   void handle(const Event& e) {
