@@ -103,7 +103,15 @@ void Invariants::check_queue(const Scheduler& s, Findings& wrong) {
     wrong.same("limit " + name + ": parked", parked, should);
     if (l.users == 0 && !l.set && l.in_use == 0) wrong("limit ", name, " is kept for nothing");
     const bool waits_for_time = q.limits_.limits_[id].armed != kNever;
-    if (parked != 0 && l.opens(0) != kNever && !waits_for_time) wrong("limit ", name, " will wake nobody");
+    if (l.opens(0) == kNever || waits_for_time) continue;
+    for (const auto& [cls, flows] : q.limits_.limits_[id].parked) {
+      // Else one that was woken is on its way to the place.
+      const bool taken =
+          std::any_of(q.flows_.begin(), q.flows_.end(), [limit = id, of = cls](const ReadyQueue::Flow& f) {
+            return f.users != 0 && f.listed && f.key.limit == limit && f.key.cls == of;
+          });
+      if (!taken) wrong("limit ", name, " will wake nobody of class ", cls);
+    }
   }
 }
 

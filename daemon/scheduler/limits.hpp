@@ -82,17 +82,31 @@ class LimitTable {
   const std::map<std::string, LimitId>& names() const { return by_name_; }
 
   // ---- what waits for it
-  void park(LimitId id, std::uint32_t cls, std::int32_t priority, FlowId flow, Time now) {
+  /// `served`: by it those of the same priority stand in line.
+  struct Place {
+    std::int32_t priority = 0;
+    std::uint64_t served = 0;
+    FlowId flow = 0;
+    bool operator<(const Place& o) const {
+      return std::tie(o.priority, served, flow) < std::tie(priority, o.served, o.flow);
+    }
+  };
+  void park(LimitId id, std::uint32_t cls, const Place& place, Time now) {
     Entry& e = limits_[id];
-    e.parked[cls].emplace(-priority, flow);
+    e.parked[cls].insert(place);
     arm(id, e.limit.opens(now));
   }
-  void unpark(LimitId id, std::uint32_t cls, std::int32_t priority, FlowId flow) {
+  void unpark(LimitId id, std::uint32_t cls, const Place& place) {
     Entry& e = limits_[id];
     const auto at = e.parked.find(cls);
     if (at == e.parked.end()) return;
-    at->second.erase({-priority, flow});
+    at->second.erase(place);
     if (at->second.empty()) e.parked.erase(at);
+  }
+  /// One that was woken, or was never parked, does not use the next place: others are woken in the next turn.
+  void pass_on(LimitId id) {
+    Entry& e = limits_[id];
+    if (!e.parked.empty() && e.armed == kNever) arm(id, e.limit.opens(0));
   }
   /// The first flow of each class, if one more may start now.
   void wake(LimitId id, Time now, std::vector<FlowId>& out) {
@@ -101,12 +115,12 @@ class LimitTable {
     const Time opens = e.limit.opens(now);
     if (opens > now) return arm(id, opens);
     arm(id, kNever);
-    for (const auto& [cls, flows] : e.parked) out.push_back(flows.begin()->second);
+    for (const auto& [cls, flows] : e.parked) out.push_back(flows.begin()->flow);
   }
   /// All of them: the bounds were changed.
   void wake_all(LimitId id, std::vector<FlowId>& out) {
     for (const auto& [cls, flows] : limits_[id].parked) {
-      for (const auto& [priority, flow] : flows) out.push_back(flow);
+      for (const Place& place : flows) out.push_back(place.flow);
     }
   }
   /// When a rate allows the next start of something parked.
@@ -120,7 +134,7 @@ class LimitTable {
 
   struct Entry {
     Limit limit;
-    std::map<std::uint32_t, std::set<std::pair<std::int32_t, FlowId>>> parked;  // by class: -priority and flow
+    std::map<std::uint32_t, std::set<Place>> parked;  // by class
     Time armed = kNever;
   };
   void arm(LimitId id, Time at) {

@@ -72,6 +72,7 @@ FlowId ReadyQueue::use_flow(const FlowKey& key) {
     auto& siblings = by_client_[key.client];
     f.at_client = siblings.size();
     siblings.push_back(flow->second);
+    f.served = ++serves_;
     if (key.limit != kNoLimit) ++limits_[key.limit].users;
   }
   ++flows_[flow->second].users;
@@ -127,6 +128,7 @@ void ReadyQueue::unlist(FlowId id) {
   Share& s = shares_[f.share];
   if (s.turn == id) s.left = 0;
   scheduler::unlink(flows_, s.turn, id);
+  if (f.key.limit != kNoLimit) limits_.pass_on(f.key.limit);
   if (--s.listed != 0) return;
   Level& level = c.levels.find(s.priority)->second;
   if (level.turn == f.share) level.left = 0;
@@ -201,7 +203,7 @@ bool ReadyQueue::prepare(ClassId cls, Time now) {
     if (f.key.limit == kNoLimit || limits_[f.key.limit].opens(now) <= now) return true;
     unlist(id);
     f.parked = true;
-    limits_.park(f.key.limit, cls, f.key.priority, id, now);
+    limits_.park(f.key.limit, cls, {f.key.priority, f.served, id}, now);
   }
   return false;
 }
@@ -216,7 +218,10 @@ TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
   if (s.left == 0) s.left = kTurn;
   const TaskSlot slot = f.first;
   unlink(f, slot);
-  if (f.key.limit != kNoLimit) limits_[f.key.limit].start(now);
+  if (f.key.limit != kNoLimit) {
+    limits_[f.key.limit].start(now);
+    f.served = ++serves_;
+  }
   --s.left;
   --level->left;
   if (f.size == 0) {
@@ -238,8 +243,9 @@ void ReadyQueue::unpark(FlowId id) {
   Flow& f = flows_[id];
   if (!f.parked) return;
   f.parked = false;
-  limits_.unpark(f.key.limit, f.key.cls, f.key.priority, id);
+  limits_.unpark(f.key.limit, f.key.cls, {f.key.priority, f.served, id});
   list_if_ready(id);
+  if (!f.listed) limits_.pass_on(f.key.limit);
 }
 
 bool ReadyQueue::wake(LimitId limit, Time now) {

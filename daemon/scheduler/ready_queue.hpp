@@ -110,6 +110,7 @@ class ReadyQueue {
     FlowId prev = kNone, next = kNone;  // in the ring of its share, while listed
     std::uint32_t users = 0;            // 0: this entry is free
     std::size_t at_client = 0;          // index in by_client_[client]
+    std::uint64_t served = 0;           // with a limit: when it was last, counted in starts
     bool held = false, parked = false, listed = false;
   };
   struct Share {
@@ -149,6 +150,7 @@ class ReadyQueue {
   std::unordered_map<std::uint32_t, std::vector<FlowId>> by_client_;
   std::set<std::uint32_t> held_;  // clients
   LimitTable limits_;
+  std::uint64_t serves_ = 0;
   std::uint64_t size_ = 0;
   std::vector<FlowId> scratch_;
   std::vector<ClassId> woken_;
