@@ -231,7 +231,7 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
   for (const Placed& p : placed) {
     if (p.id != UINT32_MAX) drop_spec(p.id);
   }
-  counts_.submitted += count;
+  counts_.submitted += count - accepted.existing.size();
   s->accepted_seq += count;
   s->accepted_bytes += bytes;
   const Extent sealed = tasks_.extent(extent);

@@ -1,5 +1,5 @@
 // When ended tasks that are kept for a while may be forgotten. Tasks with the same `keep` end in order of time, so each
-// value has its own queue and nothing is ever sorted.
+// value has its own queue and nothing is ever sorted. What was forgotten by order stays in here until its time.
 #pragma once
 
 #include <algorithm>
