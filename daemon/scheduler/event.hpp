@@ -166,7 +166,8 @@ struct CancelTask {
   TaskNumber task = 0;
   Time grace = 0;
 };
-/// A task of the daemon itself: of a schedule, or once more what has ended. Nobody waits for it; it is kept.
+/// A task of the daemon itself: of a schedule, or once more what has ended. Nobody waits for it; it is kept. Nothing
+/// happens if another task has its key.
 struct SubmitOwn {
   const Spec* spec = nullptr;
   Slice payload;

@@ -21,6 +21,7 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   own.live_output = own.live_progress = own.cancel_on_disconnect = false;
   if (own.keep_ns == 0) own.keep_ns = limits_.own_keep;
   if (e.retry_of != 0) own.key.clear();
+  if (holder(own) != kNoSlot) return;  // that one is this one
   const Placement placement = place(own);
   const ExtentId extent = tasks_.open_extent(own_session_, s.accepted_seq, 1, now);
   s.extents.push_back({s.accepted_seq, tasks_.next_number(), 1, true});
@@ -40,6 +41,7 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   if (placement.cls == kNoClass) {
     reject(slot, ErrorKind::rejected, placement.refusal, now, actions);
   } else {
+    if (!own.key.empty()) take_key(slot);
     admit(slot, now);
   }
 }
