@@ -20,11 +20,11 @@ std::string seconds(Time ns) {
   return text + " s";
 }
 
-Failure deadline_passed(const Spec& spec, bool ran) {
+Failure deadline_passed(const Spec& spec, const std::string& when) {
   Failure f;
   f.kind = ErrorKind::deadline;
   f.permanent = true;
-  f.message = "its deadline of " + seconds(spec.deadline_ns) + " passed " + (ran ? "while it ran" : "before it ran");
+  f.message = "its deadline of " + seconds(spec.deadline_ns) + " passed " + when;
   return f;
 }
 
@@ -179,7 +179,9 @@ void Scheduler::stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& act
   if (!is_at_worker(t.phase)) {
     take_out(slot);
     if (why == Stop::cancel) return finish(slot, Phase::cancelled, std::nullopt, {}, now, actions);
-    return finish(slot, Phase::failed, deadline_passed(spec(slot), t.attempt != 0), {}, now, actions);
+    return finish(slot, Phase::failed,
+                  deadline_passed(spec(slot), (t.flags & kRan) != 0 ? "between two attempts" : "before it ran"), {},
+                  now, actions);
   }
   SideRecord& side = tasks_.side(slot);
   const Time until = later(now, std::max<Time>(grace, 0));
@@ -197,7 +199,9 @@ void Scheduler::stopped(TaskSlot slot, std::string message, Time now, Actions& a
   switch (std::exchange(tasks_.side(slot).stop, Stop::none)) {
     case Stop::deadline:
       end_attempt(slot, Attempt::Ending::timed_out, std::move(message), now);
-      return finish(slot, Phase::failed, deadline_passed(spec(slot), true), {}, now, actions);
+      return finish(slot, Phase::failed,
+                    deadline_passed(spec(slot), (tasks_[slot].flags & kRan) != 0 ? "while it ran" : "before it ran"),
+                    {}, now, actions);
     case Stop::timeout:
       end_attempt(slot, Attempt::Ending::timed_out, std::move(message), now);
       return attempt_failed(slot, timed_out(spec(slot)), {}, now, actions);

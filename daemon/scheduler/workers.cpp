@@ -127,6 +127,7 @@ void Scheduler::detach_from_worker(TaskSlot slot, Time now) {
   --worker.in_flight[lane];
   if (t.phase == Phase::running) --worker.running[lane];
   if ((t.flags & kRecallSent) != 0) --worker.recalled[lane];
+  if ((t.flags & kCancelPending) != 0) tasks_.side(slot).stop = Stop::cancel;  // goes before a deadline
   t.flags &= static_cast<std::uint8_t>(~(kRecallSent | kStopSent | kCancelPending));
   t.worker = kNone;
   Pool& pool = table_.pools[worker.pool];

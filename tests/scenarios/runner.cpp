@@ -32,33 +32,20 @@ constexpr int kMostTurns = 100'000;
 }  // namespace
 
 const Runner::Command<> Runner::kCommands[] = {
-    {"limits", &Runner::limits},
-    {"seed", &Runner::seed},
-    {"pool", &Runner::pool},
-    {"scale", &Runner::scale},
-    {"client", &Runner::client},
-    {"worker", &Runner::worker},
-    {"submit", &Runner::submit},
-    {"own", &Runner::own},
-    {"retry", &Runner::retry},
-    {"cancel", &Runner::cancel_by_number},
-    {"forget", &Runner::forget},
-    {"pause", &Runner::pause},
-    {"resume", &Runner::resume},
-    {"limit", &Runner::limit},
-    {"close", &Runner::close},
-    {"drain", &Runner::drain},
-    {"abandon", &Runner::abandon},
-    {"pass", &Runner::pass},
-    {"show", &Runner::show},
-    {"explain", &Runner::explain},
-    {"inputs", &Runner::inputs},
-    {"counts", &Runner::counts},
-    {"queues", &Runner::queues},
-    {"workers", &Runner::workers},
-    {"clients", &Runner::clients},
-    {"groups", &Runner::groups},
-    {"named_limits", &Runner::named_limits},
+    {"limits", &Runner::limits},   {"seed", &Runner::seed},
+    {"pool", &Runner::pool},       {"scale", &Runner::scale},
+    {"client", &Runner::client},   {"worker", &Runner::worker},
+    {"submit", &Runner::submit},   {"own", &Runner::own},
+    {"retry", &Runner::retry},     {"cancel", &Runner::cancel_by_number},
+    {"forget", &Runner::forget},   {"pause", &Runner::pause},
+    {"resume", &Runner::resume},   {"limit", &Runner::limit},
+    {"close", &Runner::close},     {"drain", &Runner::drain},
+    {"abandon", &Runner::abandon}, {"pass", &Runner::pass},
+    {"late", &Runner::late},       {"show", &Runner::show},
+    {"explain", &Runner::explain}, {"inputs", &Runner::inputs},
+    {"counts", &Runner::counts},   {"queues", &Runner::queues},
+    {"workers", &Runner::workers}, {"clients", &Runner::clients},
+    {"groups", &Runner::groups},   {"named_limits", &Runner::named_limits},
 };
 const Runner::Command<ClientRole> Runner::kClientCommands[] = {
     {"disconnects", &Runner::client_disconnects},
@@ -205,6 +192,13 @@ void Runner::pass(Args& args) {
     say(before);
     if (next > end) return;
   }
+}
+
+void Runner::late(Args& args) {
+  const Value by("late", args.word("how long"), tasks_);
+  args.done();
+  if (turn_begun_) throw Error("time stands still within a turn");
+  bench().now += by.duration();
 }
 
 // ---- the daemon

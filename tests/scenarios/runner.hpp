@@ -60,6 +60,7 @@ class Runner {
   void drain(Args&);
   void abandon(Args&);
   void pass(Args&);
+  void late(Args&);
   void show(Args&);
   void counts(Args&);
   void queues(Args&);

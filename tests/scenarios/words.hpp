@@ -13,6 +13,7 @@
 namespace futured::scheduler::scenario {
 
 inline std::string duration(Time ns) {
+  if (ns == 0) return "0s";
   std::string out = cli::show_duration(std::chrono::nanoseconds(ns));
   if (const std::size_t at = out.find(".00s"); at != std::string::npos) out.erase(at, 3);  // 5.00s is 5s
   return out;
