@@ -30,6 +30,13 @@ std::string only_after(Condition wanted) {
   return wanted == Condition::success ? "runs only after its success" : "runs only after its failure";
 }
 
+/// Whom to blame for a task that did not run itself: the one that its own message names.
+std::string blamed(const SideRecord* side, const std::string& task) {
+  if (side == nullptr || side->failure == nullptr || side->failure->kind != ErrorKind::dependency) return task;
+  const std::string& why = side->failure->message;
+  return why.substr(0, std::min(why.find(", so that task "), why.find(", and this task runs"))) + ", so that " + task;
+}
+
 Failure unmet(const std::string& whom, const std::string& how, Condition wanted) {
   Failure f;
   f.kind = ErrorKind::dependency;
@@ -112,7 +119,8 @@ bool Scheduler::link(TaskSlot slot, const Dependency& d, bool input, Time now, A
     if (is_terminal(t.phase)) {
       const bool succeeded = t.phase == Phase::succeeded;
       if (!met(d.on, succeeded)) {
-        finish(slot, Phase::cancelled, unmet("task " + std::to_string(t.number), past(t.phase), d.on), {}, now,
+        finish(slot, Phase::cancelled,
+               unmet(blamed(tasks_.side_if(on), "task " + std::to_string(t.number)), past(t.phase), d.on), {}, now,
                actions);
         return false;
       }
@@ -136,8 +144,9 @@ void Scheduler::release_portion(std::size_t& portion, Time now, Actions& actions
       if (slot == kNoSlot || tasks_[slot].phase != Phase::waiting) continue;
       const bool succeeded = r.task == kNoSlot ? r.all_succeeded : tasks_[r.task].phase == Phase::succeeded;
       if (!met(edge.on, succeeded)) {
-        const std::string whom =
-            r.task == kNoSlot ? "group '" + r.group + "'" : "task " + std::to_string(tasks_[r.task].number);
+        const std::string whom = r.task == kNoSlot
+                                     ? "group '" + r.group + "'"
+                                     : blamed(tasks_.side_if(r.task), "task " + std::to_string(tasks_[r.task].number));
         const std::string how = r.task != kNoSlot ? past(tasks_[r.task].phase)
                                 : succeeded       ? "succeeded"
                                                   : "did not succeed as a whole";
