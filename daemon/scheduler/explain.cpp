@@ -16,6 +16,7 @@ std::string duration(Time ns) {
 }
 
 std::string so_many(std::uint64_t n) { return std::to_string(n) + (n == 1 ? " task" : " tasks"); }
+std::string have_not(std::uint64_t n) { return so_many(n) + (n == 1 ? " has not" : " have not"); }
 }  // namespace
 
 std::uint32_t Scheduler::retries_left(TaskSlot slot) const {
@@ -66,7 +67,7 @@ std::string Scheduler::explain(TaskSlot slot, Time now) const {
         if (s.after.size() == 1 && !s.after[0].group.empty()) {
           const GroupId group = groups_.find(s.after[0].group);
           return "it waits for group " + quoted(s.after[0].group) + ", of which " +
-                 so_many(group == kNoGroup ? 0 : groups_[group].live) + " have not ended";
+                 have_not(group == kNoGroup ? 0 : groups_[group].live) + " ended";
         }
         return "it waits for " + so_many(side->unmet) + " to end; `fut show` names those it was submitted after";
       }
@@ -88,8 +89,9 @@ std::string Scheduler::explain(TaskSlot slot, Time now) const {
           return "limit " + quoted(l.name) + " allows " + std::to_string(l.running) +
                  " at once and all are in use; `fut limit set " + l.name + " N` changes it";
         }
-        return "limit " + quoted(l.name) + " allows " + std::to_string(l.starts) + " starts in " + duration(l.per) +
-               "; `fut limit set` changes it";
+        return "limit " + quoted(l.name) + " allows " + std::to_string(l.starts) +
+               (l.starts == 1 ? " start in " : " starts in ") + duration(l.per) + "; `fut limit set " + l.name +
+               "` changes it";
       }
       if (draining_) return "the daemon is shutting down and starts nothing more";
       if (c.offering.empty()) {
@@ -104,11 +106,17 @@ std::string Scheduler::explain(TaskSlot slot, Time now) const {
       if (std::none_of(c.offering.begin(), c.offering.end(), usable)) {
         return "all workers of pool " + quoted(pool.name) + " are draining or away; `fut worker list` shows them";
       }
-      const std::uint64_t before = ready_.size(specs_[t.spec].cls);
-      return "all slots of pool " + quoted(pool.name) + " for " + quoted(c.type) + " are taken, and " +
-             so_many(before) + " of this type wait with it; `fut scale " + pool.name + "=N` adds processes";
+      const std::uint64_t others = ready_.size(specs_[t.spec].cls) - 1;
+      return "all slots of pool " + quoted(pool.name) + " for " + quoted(c.type) + " are taken" +
+             (others == 0 ? std::string{}
+                          : ", and " + std::to_string(others) +
+                                (others == 1 ? " other task of this type waits" : " other tasks of this type wait")) +
+             "; `fut scale " + pool.name + "=N` adds processes";
     }
     case Phase::assigned:
+      if ((t.flags & (kStopSent | kRecallSent)) != 0) {
+        return "it was sent ahead to worker " + std::to_string(table_.workers[t.worker].id) + " and is asked back";
+      }
       return "it was sent ahead to worker " + std::to_string(table_.workers[t.worker].id) +
              " and starts when a slot there is free";
     case Phase::running:
