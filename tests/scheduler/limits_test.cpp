@@ -1,5 +1,5 @@
-// Limits: who is woken when a place is free, and that nobody is forgotten. A client that is new at a limit stands behind
-// those that are there.
+// Limits: who is woken when a place is free, and that nobody is forgotten. A client that is new at a limit stands
+// behind those that are there.
 #include "tests/scheduler/fixture.hpp"
 
 using namespace futured;
