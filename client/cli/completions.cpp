@@ -264,10 +264,10 @@ std::string fish() {
     each_own_option(first, [&](const Option& option) { option_line(condition, option); });
     std::string words = words_of(completes);
     for (const auto& second : second_words(first)) words += (words.empty() ? "" : " ") + second;
-    each_verb(first, [&](const Verb& verb) {
+    each_verb(first, [&, &name = first](const Verb& verb) {  // a binding cannot be captured by its name alone
       const std::string third = second_of(verb).empty() ? std::string() : source_of(verb.completes);
       if (third.empty()) return;
-      out += "complete -c fut -n '__fish_seen_subcommand_from " + first + "; and __fish_seen_subcommand_from " +
+      out += "complete -c fut -n '__fish_seen_subcommand_from " + name + "; and __fish_seen_subcommand_from " +
              std::string(second_of(verb)) + "' -a '(" + third + ")'\n";
     });
     if (const std::string source = source_of(completes); !source.empty()) {
