@@ -154,8 +154,7 @@ void Scheduler::timer_fired(TaskSlot slot, Time now, Actions& actions) {
   }
   if (s.expires_ns > 0 && later(submitted, s.expires_ns) <= now && t.phase != Phase::running && (t.flags & kRan) == 0) {
     if (t.phase == Phase::assigned) {
-      recall(slot, actions);  // if it has not started it comes back to the queue, and expires there
-      return rearm(slot);
+      return recall(slot, actions);  // if it has not started it comes back to the queue, and expires there
     }
     take_out(slot);
     return finish(slot, Phase::expired, std::nullopt, {}, now, actions);
@@ -170,6 +169,7 @@ void Scheduler::recall(TaskSlot slot, Actions& actions) {
   Worker& w = table_.workers[t.worker];
   t.flags |= kRecallSent;
   ++w.recalled[static_cast<std::size_t>(class_of(slot).lane)];
+  rearm(slot);  // it expires when it is back, not before
   if (w.connection != 0) actions.recalls.push_back({w.id, token(slot), 0});
 }
 
