@@ -232,6 +232,7 @@ void Scheduler::grace_over(TaskSlot slot, Time now, Actions& actions) {
 
 void Scheduler::condemn(WorkerIndex w, Time kill_at, Actions& actions) {
   Worker& worker = table_.workers[w];
+  if (worker.kill_sent) return;  // its end is on its way
   worker.kill_at = std::min(worker.kill_at, kill_at);
   if (std::exchange(worker.condemned, true)) return;
   condemned_.push_back(w);

@@ -25,3 +25,25 @@ TEST_CASE("a call that is asked back does not expire before it is back") {
   CHECK(b.verdicts() == std::vector<Verdict>{Verdict::cancelled});
 }
 
+TEST_CASE("a second deaf call in a process that is being ended does not keep the daemon awake") {
+  Limits limits;
+  limits.neighbour_time = 10;
+  Bench b(limits);
+  Bench::WorkerOptions o;
+  o.slots = 2;
+  o.credit = 2;
+  const WorkerId w = b.worker(o);
+  const SessionId c = b.hello();
+  const TaskNumber n = b.submit(c, 2);
+  b.running(w, {b.token(n), b.token(n + 1)});
+  b.cancel(c, {0}, true);
+  b.pass(5);
+  b.pass(10);
+  CHECK(b.s.worker(w)->kill_sent);
+  b.cancel(c, {1}, true);
+  b.pass(5);
+  b.pass(10);
+  CHECK(b.s.next_deadline() > b.now);
+  b.lost(w, true);
+}
+
