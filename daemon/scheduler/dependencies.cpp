@@ -51,6 +51,7 @@ void Scheduler::link_portion(std::size_t& portion, Time now, Actions& actions) {
     Linking& l = linkings_.front();
     const TaskSlot slot = tasks_.find(l.task);
     const Spec* s = slot == kNoSlot || tasks_[slot].phase != Phase::waiting ? nullptr : &spec(slot);
+    if (s != nullptr && l.dependency == 0 && l.offset == 0 && would_wait_for_itself(slot, now, actions)) s = nullptr;
     if (s != nullptr && l.dependency < s->after.size()) {
       --portion;
       Dependency one = s->after[l.dependency];
@@ -69,6 +70,18 @@ void Scheduler::link_portion(std::size_t& portion, Time now, Actions& actions) {
     linkings_.pop_front();
   }
   if (!linkings_.empty()) more_now_ = true;
+}
+
+/// What waits for a group waits for all that joins it. If that could wait in turn, two groups could wait for each other
+/// for ever: everything else waits only for what was there before it.
+bool Scheduler::would_wait_for_itself(TaskSlot slot, Time now, Actions& actions) {
+  const GroupId group = specs_[tasks_[slot].spec].group;
+  if (group == kNoGroup || groups_[group].dependants == kNone) return false;
+  reject(slot, ErrorKind::rejected,
+         "it waits for other tasks, and cannot join group '" + groups_[group].name +
+             "', for which others wait already: they could wait for each other for ever. Submit it before them",
+         now, actions);
+  return true;
 }
 
 /// False: the task has ended because of it.

@@ -170,6 +170,7 @@ class Scheduler {
 
   // dependencies.cpp
   void link_portion(std::size_t& portion, Time now, Actions& actions);
+  bool would_wait_for_itself(TaskSlot slot, Time now, Actions& actions);
   bool link(TaskSlot slot, const Dependency& dependency, bool input, Time now, Actions& actions);
   void release_portion(std::size_t& portion, Time now, Actions& actions);
   bool append_input(TaskSlot slot, const Slice& reply, Time now, Actions& actions);
