@@ -184,7 +184,12 @@ void Scheduler::stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& act
                   now, actions);
   }
   SideRecord& side = tasks_.side(slot);
-  const Time until = later(now, std::max<Time>(grace, 0));
+  Time until = later(now, std::max<Time>(grace, 0));
+  // However long somebody gives it, its deadline is kept.
+  if (const Spec& s = spec(slot); s.deadline_ns > 0) {
+    const Time deadline = later(tasks_.extent_of(slot).submitted, s.deadline_ns);
+    until = std::min(until, later(std::max(deadline, now), limits_.stop_grace));
+  }
   const bool again = (t.flags & kStopSent) != 0;
   side.stop_until = again ? std::min(side.stop_until, until) : until;
   side.stop = std::max(side.stop, why);

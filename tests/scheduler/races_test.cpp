@@ -203,3 +203,19 @@ TEST_CASE("two groups cannot wait for each other") {
   CHECK(b.phase(waits) == Phase::assigned);
 }
 
+TEST_CASE("a deadline is kept by a call that was given longer to stop") {
+  Limits limits;
+  limits.stop_grace = 10;
+  Bench b(limits);
+  const WorkerId w = b.worker(1, 1);
+  const SessionId c = b.hello();
+  Spec sp = Bench::spec();
+  sp.deadline_ns = 100;
+  const TaskNumber n = b.submit(c, 1, sp);
+  b.running(w, {b.token(n)});
+  b.step(event::CancelTask{n, 3600 * kSecond});
+  REQUIRE(b.actions.stops.size() == 1);
+  CHECK(b.actions.stops[0].grace == 110);
+  b.pass(110);
+  CHECK(b.s.counts().cancelled == 1);
+}
