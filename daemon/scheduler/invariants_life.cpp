@@ -73,6 +73,11 @@ void Invariants::check_queue(const Scheduler& s, Findings& wrong) {
   for (ClassId cls = 0; cls < q.classes_.size(); ++cls) {
     wrong.same("listed in class " + std::to_string(cls), q.classes_[cls].size, listed[cls]);
     wrong.same("held in class " + std::to_string(cls), q.classes_[cls].held_size, held[cls]);
+    const auto first = std::find_if(q.classes_[cls].levels.begin(), q.classes_[cls].levels.end(),
+                                    [](const auto& level) { return level.second.turn != kNone; });
+    if (q.classes_[cls].top != (first == q.classes_[cls].levels.end() ? nullptr : &first->second)) {
+      wrong("class ", cls, ": its highest level is another");
+    }
     for (const auto& [priority, level] : q.classes_[cls].levels) {
       std::uint32_t ring = 0;
       const std::uint32_t wanted = shares_of_level[{cls, priority}];

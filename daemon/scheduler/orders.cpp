@@ -48,7 +48,12 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
 
 void Scheduler::on(const event::Forget& e, Time, Actions&) {
   const TaskSlot slot = tasks_.find(e.task);
-  if (slot != kNoSlot && is_terminal(tasks_[slot].phase)) unkeep(slot);
+  if (slot == kNoSlot || !is_terminal(tasks_[slot].phase) || (tasks_[slot].flags & kKept) == 0) return;
+  unkeep(slot);
+  retention_.gone([this](TaskNumber task) {
+    const TaskSlot kept = tasks_.find(task);
+    return kept != kNoSlot && (tasks_[kept].flags & kKept) != 0;
+  });
 }
 
 void Scheduler::on(const event::HasOutput& e, Time, Actions&) {

@@ -114,7 +114,12 @@ void ReadyQueue::list_if_ready(FlowId id) {
   link(flows_, s.turn, id);
   if (++s.listed == 1) {
     s.left = 0;
-    link(shares_, c.levels[s.priority].turn, f.share);
+    Level& level = c.levels[s.priority];
+    link(shares_, level.turn, f.share);
+    if (c.top == nullptr || s.priority > c.top_priority) {
+      c.top = &level;
+      c.top_priority = s.priority;
+    }
   }
 }
 
@@ -133,6 +138,14 @@ void ReadyQueue::unlist(FlowId id) {
   Level& level = c.levels.find(s.priority)->second;
   if (level.turn == f.share) level.left = 0;
   scheduler::unlink(shares_, level.turn, f.share);
+  if (c.top != &level || level.turn != kNone) return;
+  // The levels above are empty: the next one is below.
+  c.top = nullptr;
+  for (auto below = c.levels.upper_bound(s.priority); below != c.levels.end() && c.top == nullptr; ++below) {
+    if (below->second.turn == kNone) continue;
+    c.top = &below->second;
+    c.top_priority = below->first;
+  }
 }
 
 void ReadyQueue::push(FlowId id, TaskSlot slot, bool front) {
@@ -187,17 +200,8 @@ void ReadyQueue::hold(std::uint32_t client, bool held) {
   }
 }
 
-std::pair<std::int32_t, const ReadyQueue::Level*> ReadyQueue::top(ClassId cls) const {
-  for (const auto& [priority, level] : classes_[cls].levels) {
-    if (level.turn != kNone) return {priority, &level};
-  }
-  return {0, nullptr};
-}
-
-ReadyQueue::Level* ReadyQueue::top_level(ClassId cls) { return const_cast<Level*>(top(cls).second); }
-
 bool ReadyQueue::prepare(ClassId cls, Time now) {
-  for (Level* level = top_level(cls); level != nullptr; level = top_level(cls)) {
+  for (const Level* level = classes_[cls].top; level != nullptr; level = classes_[cls].top) {
     const FlowId id = shares_[level->turn].turn;
     Flow& f = flows_[id];
     if (f.key.limit == kNoLimit || limits_[f.key.limit].opens(now) <= now) return true;
@@ -209,7 +213,7 @@ bool ReadyQueue::prepare(ClassId cls, Time now) {
 }
 
 TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
-  Level* level = top_level(cls);
+  Level* const level = classes_[cls].top;
   assert(level != nullptr);
   Share& s = shares_[level->turn];
   const FlowId id = s.turn;
@@ -236,7 +240,7 @@ TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
 }
 
 TaskNumber ReadyQueue::head(ClassId cls) const {
-  return tasks_[flows_[shares_[top(cls).second->turn].turn].first].number;
+  return tasks_[flows_[shares_[classes_[cls].top->turn].turn].first].number;
 }
 
 void ReadyQueue::unpark(FlowId id) {

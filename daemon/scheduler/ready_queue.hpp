@@ -87,7 +87,7 @@ class ReadyQueue {
   /// Of all, listed or not.
   std::uint64_t size() const { return size_; }
   /// Of the next task; after prepare().
-  std::int32_t priority(ClassId cls) const { return top(cls).first; }
+  std::int32_t priority(ClassId cls) const { return classes_[cls].top_priority; }
   /// Number of the next task: what decides between classes of the same priority.
   TaskNumber head(ClassId cls) const;
   bool is_held(FlowId flow) const { return flows_[flow].held; }
@@ -129,14 +129,14 @@ class ReadyQueue {
   };
   struct Class {
     std::map<std::int32_t, Level, std::greater<>> levels;  // those ever used
+    Level* top = nullptr;                                  // of them the first that has anything; null: none has
+    std::int32_t top_priority = 0;
     std::uint64_t size = 0, held_size = 0;
   };
   void list_if_ready(FlowId id);
   void unlist(FlowId id);
   void unpark(FlowId id);
   void unlink(Flow& flow, TaskSlot slot);
-  std::pair<std::int32_t, const Level*> top(ClassId cls) const;
-  Level* top_level(ClassId cls);
   bool wake(LimitId limit, Time now);
 
   TaskTable& tasks_;

@@ -1,5 +1,5 @@
 // When ended tasks that are kept for a while may be forgotten. Tasks with the same `keep` end in order of time, so each
-// value has its own queue and nothing is ever sorted. What was forgotten by order stays in here until its time.
+// value has its own queue and nothing is ever sorted.
 #pragma once
 
 #include <algorithm>
@@ -42,6 +42,25 @@ class Retention {
     if (oldest->second.empty()) queues_.erase(oldest);
     return task;
   }
+  /// A task is kept no longer although its time has not come. `kept(task)` tells those that still are: what is not goes
+  /// when it is the greater part.
+  template <class Kept>
+  void gone(Kept kept) {
+    if (++gone_ < kMostGone || gone_ < size_ / 2) return;
+    gone_ = 0;
+    for (auto it = queues_.begin(); it != queues_.end();) {
+      for (std::uint64_t n = it->second.size(); n > 0; --n) {
+        const Entry e = it->second.front();
+        it->second.pop_front();
+        if (kept(e.task)) {
+          it->second.push_back(e);
+        } else {
+          --size_;
+        }
+      }
+      it = it->second.empty() ? queues_.erase(it) : std::next(it);
+    }
+  }
   Time next_deadline() const {
     Time next = kNever;
     for (const auto& [keep, queue] : queues_) next = std::min(next, queue.front().at);
@@ -51,6 +70,7 @@ class Retention {
  private:
   friend struct Invariants;
 
+  static constexpr std::uint64_t kMostGone = 1024;
   static constexpr std::int64_t kSecond = 1'000'000'000;
   static constexpr std::int64_t kMaxSeconds = 10LL * 365 * 86400;
   struct Entry {
@@ -71,6 +91,7 @@ class Retention {
   }
   std::map<std::int64_t, Ring<Entry>> queues_;
   std::uint64_t size_ = 0;
+  std::uint64_t gone_ = 0;  ///< at most so many of them are kept no longer
 };
 
 }  // namespace futured::scheduler
