@@ -92,6 +92,7 @@ TEST_CASE("tasks that end the process or never end") {
   CHECK(running("bad.hang", "", 500ms) == -1);
   CHECK(running("bad.spin", "", 500ms) == -1);
   CHECK(running("bad.silent", "", 500ms) == -1);
+  CHECK(running("bad.deaf", "2", 500ms) == -1);
   CHECK(aborted(running("bad.forget")));  // by the harness, which notices
 }
 
@@ -139,6 +140,9 @@ TEST_CASE("test.*: the helpers do what they say") {
   CHECK_FALSE(plugin.run("test.flaky", "2").ok);
   CHECK(plugin.run("test.flaky", "2", second).reply == "2");
   CHECK(plugin.run("test.crash_until", "2", second).reply == "2");
+  CHECK_FALSE(plugin.run("test.retry_after", "2 5").ok);
+  CHECK(plugin.run("test.retry_after", "2 5", second).reply == "2");
+  CHECK(plugin.run("test.retry_after", "").permanent);
   CHECK(plugin.run("test.pid", "").reply == std::to_string(getpid()));
   CHECK(plugin.run("test.header", "traceparent").reply == "00-trace");
   const Running emitting = plugin.start("test.emit", "3");
@@ -146,6 +150,13 @@ TEST_CASE("test.*: the helpers do what they say") {
   CHECK(emitting.output(1) == "out 1\nout 2\nout 3\n");
   CHECK(emitting.output(2) == "err 1\nerr 2\nerr 3\n");
 
+  std::string until = "/tmp/futured-until-XXXXXX";
+  close(mkstemp(until.data()));
+  std::ofstream(until + ".1") << "fail";
+  std::ofstream(until + ".2") << "value";
+  CHECK(plugin.run("test.until", until).message == "attempt 1 was told to fail");
+  CHECK(plugin.run("test.until", until, second).reply == "value");
+  for (const char* end : {"", ".1", ".2"}) unlink((until + end).c_str());
   std::string path = "/tmp/futured-sidelog-XXXXXX";
   close(mkstemp(path.data()));
   CHECK(plugin.run("test.sidelog", path + " 1 the value", second).reply == "the value");

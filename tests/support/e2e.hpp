@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -47,6 +48,51 @@ inline std::vector<pid_t> worker_pids(const Executor& ex) {
     if (w.state() == "ready") pids.push_back(static_cast<pid_t>(w.pid()));
   }
   return pids;
+}
+
+/// A task with its attempts; nothing of it but the number if it is not known (any more).
+inline v1::TaskRecord record(const Executor& ex, TaskNumber number) {
+  v1::Request request;
+  auto* range = request.mutable_list()->mutable_selector()->add_numbers();
+  range->set_first(number);
+  range->set_last(number);
+  request.mutable_list()->set_detail(true);
+  const auto reply = Control(ex).request(request, 10s);
+  if (reply && reply->tasks_size() == 1) return reply->tasks(0);
+  v1::TaskRecord none;
+  none.set_number(number);
+  return none;
+}
+inline TaskNumber number_of(const Executor& ex, const Future<std::string>& future) {
+  const auto number = Control(ex).number(future, 10s);
+  if (!number) throw std::runtime_error("no number: " + number.status().message());
+  return *number;
+}
+inline v1::TaskRecord record(const Executor& ex, const Future<std::string>& future) {
+  return record(ex, number_of(ex, future));
+}
+/// "failed failed succeeded"
+inline std::string endings(const v1::TaskRecord& task) {
+  std::string all;
+  for (const auto& attempt : task.attempts()) all += (all.empty() ? "" : " ") + attempt.outcome();
+  return all;
+}
+inline std::string explain(const Executor& ex, const Future<std::string>& future) {
+  v1::Selector selector;
+  const TaskNumber number = number_of(ex, future);
+  auto* range = selector.add_numbers();
+  range->set_first(number);
+  range->set_last(number);
+  std::string text;
+  (void)Control(ex).explain(selector, 10s, [&](const v1::Explanation& e) { return text = e.text(), true; });
+  return text;
+}
+
+/// What the attempt of a call of test.until at `path` waits for.
+inline void tell_until(const std::filesystem::path& path, int attempt, const std::string& text) {
+  const std::string name = path.string() + "." + std::to_string(attempt);
+  std::ofstream(name + ".new") << text;
+  std::filesystem::rename(name + ".new", name);  // whole from the first moment
 }
 
 /// Asks until `what` holds. Each question is a round trip, so this is no busy loop.

@@ -57,6 +57,16 @@ void run_spin(void*, futured_call, futured_bytes) {
   while (true) (void)getppid();
 }
 
+/// "N": hears nothing for ever before attempt N, then replies.
+void run_deaf(void*, futured_call call, futured_bytes input) {
+  const std::string until(static_cast<const char*>(input.data), input.size);
+  futured_value attempt{};
+  attempt.struct_size = sizeof attempt;
+  host->get(call, FUTURED_GET_ATTEMPT, text(""), &attempt);
+  if (attempt.integer < std::atoi(until.c_str())) run_hang(nullptr, call, input);
+  host->complete(call, text("heard"));
+}
+
 void run_segv(void*, futured_call, futured_bytes) {
   std::signal(SIGSEGV, SIG_DFL);
   raise(SIGSEGV);
@@ -97,9 +107,10 @@ constexpr futured_task_type all[] = {
     task("bad.forget", run_forget),
     task("bad.greedy", run_greedy),
     task("bad.silent", run_silent, FUTURED_LANE_ASYNC),
+    task("bad.deaf", run_deaf),
 };
-constexpr const futured_task_type* types[] = {&all[0], &all[1], &all[2], &all[3], &all[4], &all[5],
-                                              &all[6], &all[7], &all[8], &all[9], &all[10]};
+constexpr const futured_task_type* types[] = {&all[0], &all[1], &all[2], &all[3], &all[4],  &all[5],
+                                              &all[6], &all[7], &all[8], &all[9], &all[10], &all[11]};
 
 std::int32_t init(const futured_host* given, futured_bytes, char*, std::uint64_t) {
   host = given;

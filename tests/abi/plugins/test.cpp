@@ -5,7 +5,9 @@
 //   test.sidelog     "PATH MS VALUE": see sidelog
 //   test.fail        fails with its input as message    test.reject      the same, permanent
 //   test.flaky       "N": fails before attempt N, then replies the attempt
+//   test.retry_after "N MS": fails before attempt N and asks for MS until the next, then replies the attempt
 //   test.crash_until "N": aborts the process before attempt N, then replies the attempt
+//   test.until       "PATH": see until
 //   test.big         "N": replies N bytes of 'b'
 //   test.emit        "N": N lines on stdout and N on stderr, as output; replies nothing
 //   test.pid         replies the process id             test.header      replies the header named by the input
@@ -17,7 +19,9 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <futured/plugin.hpp>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -93,6 +97,29 @@ std::string flaky(std::string_view input, Call call) {
   return attempt;
 }
 
+std::string retry_after(std::string_view input, Call call) {
+  const std::size_t space = std::min(input.find(' '), input.size());
+  const std::uint64_t time = number(input.substr(std::min(space + 1, input.size())));
+  if (call.attempt() < static_cast<std::int64_t>(number(input.substr(0, space)))) {
+    throw Failure("not now").retry_after(std::chrono::milliseconds(time));
+  }
+  return std::to_string(call.attempt());
+}
+
+/// What an observer needs to hold a call and to let it go: says "attempt N" on stdout and that it is half done, and
+/// waits for the file PATH.N, N being its attempt. Fails if "fail" is in it, else replies what is.
+std::string until(std::string_view input, Call call) {
+  const std::string attempt = std::to_string(call.attempt());
+  (void)call.emit(1, "attempt " + attempt + "\n");
+  call.progress(0.5, "half of attempt " + attempt);
+  const std::string path = std::string(input) + "." + attempt;
+  std::ifstream file(path);
+  for (; !file; file.open(path)) rest(2ms, call);
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  if (text == "fail") throw Failure("attempt " + attempt + " was told to fail");
+  return text;
+}
+
 std::string crash_until(std::string_view input, Call call) {
   if (call.attempt() < static_cast<std::int64_t>(number(input))) std::abort();
   return std::to_string(call.attempt());
@@ -129,6 +156,8 @@ FUTURED_PLUGIN("test", "0.1.0", blocking<noop>("test.noop", "replies nothing").i
                blocking<sleep_ms>("test.sleep_ms", "sleeps, cooperatively").idempotent(),
                blocking<sidelog>("test.sidelog", "writes down when it ran"), blocking<fail>("test.fail", "fails"),
                blocking<reject>("test.reject", "fails for good"), blocking<flaky>("test.flaky", "fails at first"),
+               blocking<retry_after>("test.retry_after", "fails at first, and says when to try again"),
+               blocking<until>("test.until", "waits for a file"),
                blocking<crash_until>("test.crash_until", "crashes at first"),
                blocking<big>("test.big", "replies many bytes"), blocking<emit>("test.emit", "emits lines"),
                blocking<pid>("test.pid", "replies the process id"),
