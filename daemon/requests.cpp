@@ -244,6 +244,7 @@ Status Server::end_worker(const v1::EndWorker& order, std::int64_t now) {
     return {Code::not_found, "there is no worker " + std::to_string(order.worker()) + "; `fut worker list` lists them"};
   }
   if (!order.now()) {
+    if (w->spawn != 0 && parts_.supervisor != nullptr) parts_.supervisor->retire(w->spawn);
     drain_worker(order.worker(), false, now);
   } else if (w->spawn != 0 && parts_.supervisor != nullptr) {
     parts_.supervisor->kill(w->spawn);
