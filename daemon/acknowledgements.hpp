@@ -30,6 +30,12 @@ class Acknowledgements {
       if (e.peer == peer) e.due = e.in_company = true;
     }
   }
+  /// What says as much, and more, goes to this peer now: they must be there first.
+  void hurry(Peer peer) {
+    for (Entry& e : entries_) {
+      if (e.peer == peer) e.due = true;
+    }
+  }
   bool empty() const { return entries_.empty(); }
   std::int64_t next_deadline() const {
     std::int64_t next = std::numeric_limits<std::int64_t>::max();

@@ -246,10 +246,11 @@ void Server::carry_out(std::int64_t now) {
   encoder_.runs(actions_.runs);
   encoder_.stops(actions_.stops);
   encoder_.recalls(actions_.recalls);
-  encoder_.credit(actions_.credit);
   encoder_.attached(actions_.attached);
   encoder_.started(actions_.started);
   encoder_.outcomes(actions_.outcomes);
+  encoder_.credit(
+      actions_.credit);  // after the acknowledgements that outcomes take along: it says that all before it is accepted
   encoder_.cancelled(actions_.cancelled);
   for (const scheduler::Breach& b : actions_.breaches) {
     log_warning("refused a client: " + b.message);
@@ -286,6 +287,7 @@ void Server::acknowledge(std::int64_t now) {
   }
   if (!accept_acks_.empty()) {
     for (const scheduler::Outcome& o : actions_.outcomes) accept_acks_.company(o.session);
+    for (const scheduler::SessionId id : actions_.credit) accept_acks_.hurry(id);
     accept_acks_.take_due(now, [this](scheduler::SessionId session, const auto& list, bool in_company) {
       encoder_.accepted(session, list, in_company);
     });
