@@ -76,7 +76,8 @@ TEST_CASE("a call of the async lane that never ends is given up like any other")
 TEST_CASE("a deadline that a deaf call does not hear ends the task all the same") {
   DaemonProcess daemon(with_test_plugins({"--processes", "1"}));
   Executor ex = Executor::connect(daemon.endpoint());
-  auto deaf = ex.submit("bad.hang", "", TaskOptions().deadline(100ms).retries(5).keep(1h));
+  CHECK(ex.submit("echo", "a worker is up").result(20s) == "a worker is up");
+  auto deaf = ex.submit("bad.hang", "", TaskOptions().deadline(1s).retries(5).keep(1h));
   REQUIRE(eventually([&] { return record(ex, deaf).reason() == v1::REASON_CANCELLING; }));
   CHECK(explain(ex, deaf).find("was told to stop; if it does not, its process is replaced in") != std::string::npos);
   CHECK(kind_of(deaf) == ErrorKind::deadline);
