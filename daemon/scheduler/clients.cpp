@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 #include "proto/nearest.hpp"
 
@@ -490,7 +491,7 @@ Verdict Scheduler::cancel(TaskSlot slot, bool running_too, Time grace, Time now,
     return Verdict::cancelled;
   }
   if (running_too) {
-    stop(slot, Stop::cancel, grace, now, actions);
+    if (!FUTURED_MUTANT(cancel_forgotten)) stop(slot, Stop::cancel, grace, now, actions);
     return Verdict::requested;
   }
   if (t.phase == Phase::running || (t.flags & kStopSent) != 0) return Verdict::running;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 
 namespace futured::scheduler {
@@ -23,7 +24,7 @@ std::string past(Phase phase) {
 }
 
 bool met(Condition wanted, bool succeeded) {
-  return wanted == Condition::any || (wanted == Condition::success) == succeeded;
+  return wanted == Condition::any || FUTURED_MUTANT(released_on_failure) || (wanted == Condition::success) == succeeded;
 }
 
 std::string only_after(Condition wanted) {
@@ -181,6 +182,7 @@ void Scheduler::release_portion(std::size_t& portion, Time now, Actions& actions
 /// False: the input became too large, and the task has ended.
 bool Scheduler::append_input(TaskSlot slot, const Slice& reply, Time now, Actions& actions) {
   const Slice own = tasks_[slot].payload;
+  if (FUTURED_MUTANT(input_not_taken)) return true;
   if (own.size() + reply.size() > limits_.payload_bytes) {
     reject(slot, ErrorKind::too_large,
            "its input with the reply that it takes has " + std::to_string(own.size() + reply.size()) +

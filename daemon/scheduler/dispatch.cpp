@@ -2,6 +2,7 @@
 // workers, within the credit they gave; and what waits behind a long call is asked back when a neighbour is idle.
 #include <algorithm>
 
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 
 namespace futured::scheduler {
@@ -35,12 +36,13 @@ std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t bu
   };
   std::vector<Candidate> candidates;
   for (const ClassId cls : table_.pools[p].classes) {
-    if (!table_.classes[cls].paused && ready_.prepare(cls, now)) candidates.push_back({cls, 0, 0});
+    if ((!table_.classes[cls].paused || FUTURED_MUTANT(pause_ignored)) && ready_.prepare(cls, now))
+      candidates.push_back({cls, 0, 0});
   }
   const auto capacity = [&](WorkerIndex w, std::size_t lane) -> std::uint64_t {
     const Worker& worker = table_.workers[w];
     if (!ahead) return worker.idle(lane);
-    return worker.takes_work() ? worker.credit_left(lane) : 0;
+    return worker.takes_work() ? worker.credit_left(lane) + (FUTURED_MUTANT(credit_exceeded) ? 1 : 0) : 0;
   };
   const auto before = [&](const Candidate& a, const Candidate& b) {
     const std::int32_t pa = ready_.priority(a.cls);

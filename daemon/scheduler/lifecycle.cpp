@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 
 namespace futured::scheduler {
@@ -76,7 +77,7 @@ void Scheduler::admit(TaskSlot slot, Time now) {
   const Spec& s = entry.spec;
   if (!entry.timed && s.after.empty()) return requeue(slot, false);
   enter(t, Phase::waiting);
-  if (s.delay_ns > 0) tasks_.side(slot).due = later(now, s.delay_ns);
+  if (s.delay_ns > 0 && !FUTURED_MUTANT(delay_ignored)) tasks_.side(slot).due = later(now, s.delay_ns);
   if (!s.after.empty()) {
     tasks_.side(slot).unmet = 1;
     linkings_.push_back({t.number, 0, 0});
@@ -116,7 +117,8 @@ Time Scheduler::next_timer(TaskSlot slot) const {
   const Spec& s = spec(slot);
   const Time submitted = tasks_.extent_of(slot).submitted;
   Time at = kNever;
-  if (s.deadline_ns > 0) at = later(submitted, s.deadline_ns);
+  const bool overlooked = FUTURED_MUTANT(deadline_ignored_in_queue) && t.phase == Phase::queued;
+  if (s.deadline_ns > 0 && !overlooked) at = later(submitted, s.deadline_ns);
   const bool may_expire = t.phase == Phase::waiting || t.phase == Phase::queued ||
                           (t.phase == Phase::assigned && (t.flags & kRecallSent) == 0);
   if (s.expires_ns > 0 && may_expire && (t.flags & kRan) == 0) at = std::min(at, later(submitted, s.expires_ns));
@@ -129,6 +131,7 @@ Time Scheduler::next_timer(TaskSlot slot) const {
 
 void Scheduler::rearm(TaskSlot slot) {
   const TaskRecord& t = tasks_[slot];
+  if (FUTURED_MUTANT(forgotten_timer) && t.phase == Phase::running) return;
   if (!specs_[t.spec].timed && t.phase != Phase::waiting && (t.flags & kStopSent) == 0 && !timers_.has(slot)) return;
   timers_.set(slot, t.number, next_timer(slot));
 }
@@ -287,7 +290,7 @@ void Scheduler::attempt_failed(TaskSlot slot, Failure failure, Slice reply, Time
   if (failure.permanent || side.spent_retries >= spec(slot).retries) {
     return finish(slot, Phase::failed, std::move(failure), std::move(reply), now, actions);
   }
-  ++side.spent_retries;
+  if (!FUTURED_MUTANT(retry_not_counted)) ++side.spent_retries;
   const Time wait = backoff(slot, failure.retry_after_ns);
   if (wait <= 0) return requeue(slot, false);
   side.due = later(now, wait);
@@ -319,7 +322,7 @@ void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failur
   enter(t, phase);
   rearm(slot);
   if (phase != Phase::succeeded) {
-    if (!s.key.empty()) drop_key(slot);
+    if (!s.key.empty() && !FUTURED_MUTANT(key_not_freed)) drop_key(slot);
     if (s.keep_ns > 0 && !t.payload.empty()) {
       tasks_.side(slot).input = t.payload;
       counts_.bytes += t.payload.size();
@@ -357,6 +360,10 @@ void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failur
         watcher.attached.erase(a.handle);
         --watcher.holds;
         if (watcher.dead) burials_.push_back(a.session);
+        if (FUTURED_MUTANT(alias_not_delivered) && a.handle < (std::uint64_t{1} << 40)) {
+          release(slot);
+          continue;
+        }
         deliver(a.session, slot, a.handle);
       }
     }

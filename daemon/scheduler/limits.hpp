@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/scheduler/event.hpp"
+#include "daemon/scheduler/mutants.hpp"
 
 namespace futured::scheduler {
 
@@ -36,7 +37,7 @@ struct Limit {
   }
   void start(Time now) {
     ++in_use;
-    if (starts != 0) next_start = std::max(next_start, now) + interval();
+    if (starts != 0 && !FUTURED_MUTANT(rate_ignored)) next_start = std::max(next_start, now) + interval();
   }
 
  private:

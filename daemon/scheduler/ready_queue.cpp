@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "daemon/scheduler/mutants.hpp"
+
 namespace futured::scheduler {
 
 namespace {
@@ -116,7 +118,8 @@ void ReadyQueue::list_if_ready(FlowId id) {
     s.left = 0;
     Level& level = c.levels[s.priority];
     link(shares_, level.turn, f.share);
-    if (c.top == nullptr || s.priority > c.top_priority) {
+    const bool higher = FUTURED_MUTANT(priority_order) ? s.priority < c.top_priority : s.priority > c.top_priority;
+    if (c.top == nullptr || higher) {
       c.top = &level;
       c.top_priority = s.priority;
     }
@@ -235,7 +238,7 @@ TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
   } else if (s.left == 0) {
     s.turn = f.next;
   }
-  if (level->left == 0) level->turn = s.next;
+  if (level->left == 0 && !FUTURED_MUTANT(share_never_changes)) level->turn = s.next;
   return slot;
 }
 
@@ -265,7 +268,7 @@ bool ReadyQueue::wake(LimitId limit, Time now) {
 
 bool ReadyQueue::ended(FlowId flow, Time now) {
   const LimitId limit = flows_[flow].key.limit;
-  if (limit == kNoLimit) return false;
+  if (limit == kNoLimit || FUTURED_MUTANT(limit_not_given_back)) return false;
   --limits_[limit].in_use;
   return wake(limit, now);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 
 namespace futured::scheduler {
@@ -94,11 +95,13 @@ void Scheduler::on(const event::WorkerCredit& e, Time, Actions&) {
 }
 
 TaskSlot Scheduler::current(WorkerId worker, const AttemptToken& token) const {
-  if (token.epoch != epoch_) return kNoSlot;
+  if (token.epoch != epoch_ && !FUTURED_MUTANT(stale_token)) return kNoSlot;
   const TaskSlot slot = tasks_.find(token.task);
   if (slot == kNoSlot) return kNoSlot;
   const TaskRecord& t = tasks_[slot];
-  if (!is_at_worker(t.phase) || t.attempt != token.attempt || table_.workers[t.worker].id != worker) return kNoSlot;
+  if (!is_at_worker(t.phase) || (t.attempt != token.attempt && !FUTURED_MUTANT(stale_token)) ||
+      table_.workers[t.worker].id != worker)
+    return kNoSlot;
   return slot;
 }
 
@@ -203,6 +206,13 @@ void Scheduler::on(const event::Ran& e, Time now, Actions& actions) {
     if (failed == nullptr) {
       end_attempt(slot, Attempt::Ending::succeeded, {}, now);
       finish(slot, Phase::succeeded, std::nullopt, std::move(e.replies[i]), now, actions);
+      if (FUTURED_MUTANT(double_completion) && tasks_.find(e.tokens[i].task) == slot && !spec(slot).detached) {
+        const SessionId owner = tasks_.extent_of(slot).session;
+        if (!sessions_[owner].dead) {
+          ++tasks_[slot].watchers;
+          deliver(owner, slot, tasks_.seq_of(slot));
+        }
+      }
     } else if (failed->cancelled || told_to_stop) {
       stopped(slot, failed->failure.message, now, actions);
     } else {
@@ -219,7 +229,7 @@ void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
     const TaskSlot slot = current(e.worker, e.tokens[i]);
     if (slot == kNoSlot) continue;
     TaskRecord& t = tasks_[slot];
-    if (!e.returned[i]) {
+    if (!e.returned[i] && !FUTURED_MUTANT(recall_taken_for_returned)) {
       started(slot, now, actions);  // also answers a cancel that waits
       continue;
     }
@@ -235,6 +245,7 @@ void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
   }
   // The newest first, so that they stand at the front of their queues in their old order.
   std::sort(back.begin(), back.end(), std::greater<>());
+  if (FUTURED_MUTANT(lost_requeue) && !back.empty()) back.pop_back();
   for (const auto& [number, slot] : back) requeue(slot, true);
 }
 
@@ -312,7 +323,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
                                               : "its worker process ended with status " + std::to_string(why.status);
     if (stop) {
       stopped(slot, ran ? how : std::string{}, now, actions);
-    } else if (!ran || ours) {
+    } else if ((!ran && !FUTURED_MUTANT(neighbour_charged)) || ours) {
       end_attempt(slot, Attempt::Ending::lost,
                   ran ? "its worker process was replaced, because another call in it did not stop" : std::string{},
                   now);
