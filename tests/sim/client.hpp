@@ -46,6 +46,7 @@ class Client final : public Peer {
   void resolve_lost(const std::vector<client::Handle>& lost);
   void over();
   scheduler::Spec draw_spec();
+  void draw_after(scheduler::Spec& spec);
   Behaviour draw_behaviour();
 
   World& world_;

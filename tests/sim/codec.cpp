@@ -40,7 +40,9 @@ std::vector<Slice> payloads_in(v1::Payloads& column, const wire::Envelope& e) {
 }
 
 msg::Accepted accepted_in(const v1::Accepted& m) {
-  return {m.first_seq(), m.count(), m.first_number(), m.submit_credit_tasks(), m.submit_credit_bytes()};
+  msg::Accepted out{m.first_seq(), m.count(), m.first_number(), m.submit_credit_tasks(), m.submit_credit_bytes(), {}};
+  for (const auto& x : m.existing()) out.existing.push_back({x.seq(), x.number(), x.input_differs()});
+  return out;
 }
 
 }  // namespace
@@ -60,6 +62,30 @@ wire::Frames to_frames(const Message& message) {
       spec->set_detached(s.detached);
       spec->set_on_disconnect(s.cancel_on_disconnect ? v1::Spec::CANCEL : v1::Spec::KEEP);
       spec->set_disconnect_grace_ns(s.disconnect_grace_ns);
+      spec->set_backoff_ns(s.backoff_ns);
+      spec->set_backoff_max_ns(s.backoff_max_ns);
+      spec->set_delay_ns(s.delay_ns);
+      spec->set_timeout_ns(s.timeout_ns);
+      spec->set_deadline_ns(s.deadline_ns);
+      spec->set_expires_ns(s.expires_ns);
+      spec->set_key(s.key);
+      spec->set_limit_key(s.limit);
+      spec->set_fair_key(s.fair);
+      spec->set_group(s.group);
+      for (const scheduler::Dependency& d : s.after) {
+        v1::Dependency* to = spec->add_after();
+        to->set_group(d.group);
+        to->set_count(d.count);
+        to->set_on(d.on == scheduler::Condition::success   ? v1::Dependency::SUCCESS
+                   : d.on == scheduler::Condition::failure ? v1::Dependency::FAILURE
+                                                           : v1::Dependency::ANY);
+        if (!d.group.empty()) continue;
+        to->mutable_task()->set_number(d.number);
+        if (d.number == 0) to->mutable_task()->set_id(daemon::raw_id(d.id));
+      }
+      if (s.input_from != UINT32_MAX) {
+        *spec->mutable_input_from() = spec->after(static_cast<int>(s.input_from)).task();
+      }
     }
     for (const std::uint32_t i : m->spec_of) out.add_spec_of(i);
     wire::Frames frames = payloads_of(m->payloads, *out.mutable_payloads());

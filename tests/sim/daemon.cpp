@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/session/session.hpp"
 #include "daemon/scheduler/invariants.hpp"
 #include "tests/sim/codec.hpp"
 #include "tests/sim/worker.hpp"
@@ -21,23 +22,20 @@ Limits limits_of(const Mixture& m) {
   l.window_tasks = m.window_tasks;
   l.kept_tasks = m.kept_tasks;
   l.owed_bytes = m.owed_bytes;
+  l.payload_bytes = m.payload_bytes;
+  l.stop_grace = m.stop_grace;
+  l.neighbour_time = m.neighbour_time;
+  l.own_keep = 1'000 * kMs;
   l.session_resume = m.session_resume;
   l.worker_return = m.worker_return;
   return l;
-}
-
-// A vector<bool> has no span.
-std::unique_ptr<bool[]> flags_of(const std::vector<bool>& from) {
-  auto out = std::make_unique<bool[]>(from.size());
-  std::copy(from.begin(), from.end(), out.get());
-  return out;
 }
 
 }  // namespace
 
 Daemon::Daemon(World& world, std::uint32_t epoch)
     : world_(world),
-      core_(limits_of(world.mixture()), epoch),
+      core_(limits_of(world.mixture()), epoch, world.mixture().clients + epoch),
       instance_("daemon " + std::to_string(epoch)),
       encoder_(
           core_,
@@ -49,11 +47,17 @@ Daemon::Daemon(World& world, std::uint32_t epoch)
             world_.oracle().saw(Seen::through_the_codec);
             to_client(s, from_frames(wire::encode(kind, 1, m, std::move(frames))));
           }) {
+  world.oracle().new_daemon(epoch);
   handle(event::PoolDefined{"default", {{"t", Lane::thread}, {"a", Lane::async}}, 0});
-  if (world.mixture().second_pool) handle(event::PoolDefined{"aux", {{"t", Lane::thread}, {"u", Lane::thread}}, 0});
+  if (world.mixture().second_pool != 0)
+    handle(event::PoolDefined{"aux", {{"t", Lane::thread}, {"u", Lane::thread}}, 0});
 }
 
-void Daemon::handle(const Event& event) { core_.handle(event, world_.now(), actions_); }
+void Daemon::handle(const Event& event) {
+  before(event);
+  core_.handle(event, world_.now(), actions_);
+  after(event);
+}
 
 void Daemon::arm(Time when) {
   if (when >= armed_) return;
@@ -69,7 +73,9 @@ void Daemon::turn() {
   armed_ = kNever;
   reap();
   watch_deadlines();
+  watch_silent_stops();
   core_.advance(world_.now(), actions_);
+  watch_silent_stops();
   watch_runs();
   carry_out();
   if (++turns_ % kCheckEvery == 0) check();
@@ -79,11 +85,13 @@ void Daemon::turn() {
 }
 
 void Daemon::check() const {
+  if (!world_.checks_invariants()) return;
   const auto wrong = Invariants::check(core_);
   if (!wrong.empty()) throw Violation("invariant: " + wrong.front());
 }
 
 void Daemon::check_empty() const {
+  if (!world_.checks_invariants()) return;
   const auto left = Invariants::check_empty(core_);
   if (!left.empty()) throw Violation("after everything has ended: " + left.front());
   if (core_.at_workers() != 0) throw Violation("after everything has ended: calls at workers");
@@ -95,204 +103,6 @@ std::size_t Daemon::kept() const {
     n += (core_.tasks()[slot].flags & kKept) != 0 ? 1 : 0;
   }
   return n;
-}
-
-void Daemon::watch_deadlines() {
-  for (const scheduler::Worker& w : core_.workers().workers) {
-    if (w.id == 0 || w.gives_up > world_.now()) continue;
-    world_.note("daemon: worker %llu stayed away for too long", static_cast<unsigned long long>(w.id));
-    for (const auto& process : world_.workers()) {
-      if (process->instance() != w.instance) continue;
-      world_.oracle().process_given_up(process->process());
-      if (process->alive()) world_.oracle().saw(Seen::worker_given_up);
-    }
-  }
-  for (SessionId id = 0; id < sessions_seen_; ++id) {
-    const Session* s = core_.session(id);
-    if (s != nullptr && s->expires <= world_.now() && left_.count(id) == 0) {
-      world_.oracle().saw(Seen::session_expired);
-    }
-  }
-}
-
-// ---- what arrives
-
-void Daemon::receive(ConnectionId from, Message&& message) {
-  Connection& c = connections_[from];
-  if (auto* hello = std::get_if<msg::ClientHello>(&message)) {
-    c.role = Role::client;
-    hello->hello.connection = from;
-    if (const SessionId s =
-            [&] {
-              for (const auto& [id, other] : connections_) {
-                const Session* open = other.session == kNoSession ? nullptr : core_.session(other.session);
-                if (open != nullptr && open->stream == hello->hello.stream && open->connection == id)
-                  return other.session;
-              }
-              return kNoSession;
-            }();
-        s != kNoSession) {
-      world_.oracle().saw(Seen::client_back_before_gone);
-    }
-    handle(hello->hello);
-    carry_out();
-  } else if (auto* worker = std::get_if<msg::WorkerHello>(&message)) {
-    if (std::count(dead_spawns_.begin(), dead_spawns_.end(), worker->hello.spawn) != 0) {
-      world_.to_peer(from, msg::Refused{Code::refused, "this worker process has ended"});
-      close(from);
-    } else {
-      c.role = Role::worker;
-      worker->hello.connection = from;
-      handle(worker->hello);
-      carry_out();
-    }
-  } else if (std::holds_alternative<msg::Goodbye>(message)) {
-    world_.close_by_daemon(from);
-    gone(from, true);
-  } else if (c.role == Role::client) {
-    client_message(c, message);
-  } else if (c.role == Role::worker) {
-    worker_message(c, message);
-  } else {
-    // What a worker said before it was lost may be handed in after; it must change nothing.
-    if (auto* ran = std::get_if<msg::Ran>(&message); ran != nullptr && c.lost_worker != 0) {
-      world_.oracle().saw(Seen::ran_after_worker_lost);
-      handle(event::Ran{c.lost_worker, ran->tokens, ran->replies, ran->failures});
-    }
-    world_.to_peer(from, msg::Rehello{});
-  }
-  arm(world_.now() + world_.random().between(0, world_.mixture().turn));
-}
-
-void Daemon::client_message(Connection& c, Message& message) {
-  if (world_.mixture().codec) return through_codec(c, message);
-  if (auto* m = std::get_if<msg::Submit>(&message)) {
-    if (m->first_seq < core_.session(c.session)->accepted_seq) world_.oracle().saw(Seen::submit_repeated);
-    handle(event::Submit{c.session, m->first_seq, m->specs, m->spec_of, m->payloads});
-  } else if (auto* d = std::get_if<msg::Delivered>(&message)) {
-    handle(event::Delivered{c.session, d->processed, d->credit_tasks, d->credit_bytes});
-  } else if (auto* cancel = std::get_if<msg::Cancel>(&message)) {
-    handle(event::Cancel{c.session, cancel->request, cancel->handles, cancel->running_too, cancel->grace});
-  } else if (auto* attach = std::get_if<msg::Attach>(&message)) {
-    handle(event::Attach{c.session, attach->request, attach->first_handle, attach->tasks, false});
-  } else {
-    throw Violation(std::string("a client sent ") + name_of(message));
-  }
-}
-
-void Daemon::worker_message(Connection& c, Message& message) {
-  if (auto* m = std::get_if<msg::Credit>(&message)) {
-    handle(event::WorkerCredit{c.worker, {m->credit[0], m->credit[1]}});
-    return;
-  }
-  if (const auto* m = std::get_if<msg::Recalled>(&message)) {
-    for (const bool returned : m->returned) {
-      world_.oracle().saw(returned ? Seen::recall_returned : Seen::recall_too_late);
-    }
-  }
-  if (world_.mixture().codec) return through_codec(c, message);
-  if (auto* ran = std::get_if<msg::Ran>(&message)) {
-    std::uint64_t& seen = reports_[c.worker];
-    const std::uint64_t known =
-        std::min<std::uint64_t>(seen > ran->first_report ? seen - ran->first_report : 0, ran->tokens.size());
-    seen = std::max(seen, ran->first_report + ran->tokens.size());
-    // A daemon that forgot would take them again; the scheduler must not mind.
-    const bool again = known > 0 && world_.random().chance(0.5);
-    if (known > 0) world_.oracle().saw(Seen::report_repeated, known);
-    if (!again) {
-      const auto n = static_cast<std::ptrdiff_t>(known);
-      ran->tokens.erase(ran->tokens.begin(), ran->tokens.begin() + n);
-      ran->replies.erase(ran->replies.begin(), ran->replies.begin() + n);
-      std::erase_if(ran->failures, [known](const auto& f) { return f.index < known; });
-      for (auto& f : ran->failures) f.index -= static_cast<std::uint32_t>(known);
-    }
-    const std::uint64_t stale = core_.counts().stale_reports;
-    handle(event::Ran{c.worker, ran->tokens, ran->replies, ran->failures});
-    if (core_.counts().stale_reports > stale && !again) world_.oracle().saw(Seen::stale_report);
-    handle(event::WorkerCredit{c.worker, {ran->credit[0], ran->credit[1]}});
-    if (std::count(to_acknowledge_.begin(), to_acknowledge_.end(), c.worker) == 0) to_acknowledge_.push_back(c.worker);
-  } else if (auto* running = std::get_if<msg::Running>(&message)) {
-    handle(event::Running{c.worker, running->tokens});
-  } else if (auto* recalled = std::get_if<msg::Recalled>(&message)) {
-    const auto returned = flags_of(recalled->returned);
-    handle(event::Recalled{c.worker, recalled->tokens, {returned.get(), recalled->tokens.size()}});
-    handle(event::WorkerCredit{c.worker, {recalled->credit[0], recalled->credit[1]}});
-  } else if (auto* m = std::get_if<msg::Announce>(&message)) {
-    c.announced_running.insert(c.announced_running.end(), m->running.begin(), m->running.end());
-    c.announced_other.insert(c.announced_other.end(), m->waiting.begin(), m->waiting.end());
-    c.announced_other.insert(c.announced_other.end(), m->ended.begin(), m->ended.end());
-    if (!m->end) return;
-    announced(c);
-    handle(event::Announced{c.worker, c.announced_running, c.announced_other});
-    c.announced_running.clear();
-    c.announced_other.clear();
-  } else {
-    throw Violation(std::string("a worker sent ") + name_of(message));
-  }
-}
-
-void Daemon::through_codec(Connection& c, const Message& message) {
-  world_.oracle().saw(Seen::through_the_codec);
-  const wire::Frames frames = to_frames(message);
-  const Result<wire::Envelope> opened = wire::open(frames);
-  if (!opened) throw Violation("codec: " + opened.status().message());
-  const wire::Envelope& e = *opened;
-  event::WorkerCredit credit;
-  Result<Event> event = Status(Code::invalid, "a kind that is not expected");
-  bool complete = true;
-  switch (e.kind) {
-    case v1::KIND_SUBMIT:
-      event = decoder_.submit(e, c.session, {});
-      break;
-    case v1::KIND_DELIVERED:
-      event = decoder_.delivered(e, c.session);
-      break;
-    case v1::KIND_CANCEL:
-      event = decoder_.cancel(e, c.session);
-      break;
-    case v1::KIND_ATTACH:
-      event = decoder_.attach(e, c.session);
-      break;
-    case v1::KIND_RAN:
-      event = decoder_.ran(e, c.worker, reports_[c.worker], core_.limits().payload_bytes, credit);
-      if (std::count(to_acknowledge_.begin(), to_acknowledge_.end(), c.worker) == 0) {
-        to_acknowledge_.push_back(c.worker);
-      }
-      break;
-    case v1::KIND_RUNNING:
-      event = decoder_.running(e, c.worker);
-      break;
-    case v1::KIND_RECALLED:
-      event = decoder_.recalled(e, c.worker, credit);
-      break;
-    case v1::KIND_ANNOUNCE:
-      event = decoder_.announce(e, c.worker, c.announced_running, c.announced_other, complete);
-      if (complete) announced(c);
-      break;
-    default:
-      break;
-  }
-  if (!event) throw Violation("codec: " + event.status().message());
-  if (complete) handle(*event);
-  if (credit.worker != 0) handle(credit);
-  if (e.kind == v1::KIND_ANNOUNCE && complete) {
-    c.announced_running.clear();
-    c.announced_other.clear();
-  }
-}
-
-void Daemon::announced(Connection& c) {
-  const scheduler::Worker* w = core_.worker(c.worker);
-  std::size_t held = 0;
-  for (const auto* tokens : {&c.announced_running, &c.announced_other}) {
-    for (const AttemptToken& t : *tokens) {
-      const bool mine = core_.current(c.worker, t) != kNoSlot;
-      held += mine ? 1 : 0;
-      if (mine && tokens == &c.announced_running) world_.oracle().saw(Seen::announce_named_running);
-      if (!mine) world_.oracle().saw(Seen::announce_named_stale);
-    }
-  }
-  if (w != nullptr && held < w->in_flight[0] + w->in_flight[1]) world_.oracle().saw(Seen::announce_missed_calls);
 }
 
 // ---- who goes
@@ -322,9 +132,10 @@ void Daemon::gone(ConnectionId connection, bool on_purpose) {
   arm(world_.now());
 }
 
-void Daemon::worker_exited(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal) {
+void Daemon::worker_exited(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal,
+                           bool ordered) {
   dead_spawns_.push_back(spawn);
-  exits_.push_back({world_.now() + world_.random().skewed(0, kLastWords), spawn, in_progress, signal});
+  exits_.push_back({world_.now() + world_.random().skewed(0, kLastWords), spawn, in_progress, signal, ordered});
   arm(world_.now());
 }
 
@@ -339,23 +150,24 @@ void Daemon::reap() {
       continue;
     }
     exits_.erase(exits_.begin() + static_cast<std::ptrdiff_t>(i));
-    if (worker != workers.end()) lose(e.spawn, e.in_progress, e.signal);
+    if (worker != workers.end()) lose(e);
   }
 }
 
-void Daemon::lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal) {
+void Daemon::lose(const Exit& e) {
   for (const scheduler::Worker& w : core_.workers().workers) {
-    if (w.id == 0 || w.spawn != spawn) continue;
+    if (w.id == 0 || w.spawn != e.spawn) continue;
     const WorkerId id = w.id;
     // It may have ended by itself just before it was to be ended: then who is to blame is not known.
-    for (TaskSlot slot = w.kill_sent ? w.oldest : kNoSlot; slot != kNoSlot; slot = core_.tasks()[slot].next) {
+    for (TaskSlot slot = w.kill_sent && !e.ordered ? w.oldest : kNoSlot; slot != kNoSlot;
+         slot = core_.tasks()[slot].next) {
       world_.oracle().task(Oracle::key_of(core_.tasks()[slot].payload)).unsure = true;
     }
     for (TaskSlot slot = w.oldest; slot != kNoSlot; slot = core_.tasks()[slot].next) {
       const std::uint8_t flags = core_.tasks()[slot].flags;
       if ((flags & kCancelPending) != 0) world_.oracle().saw(Seen::lost_with_pending_cancel);
-      const bool ran = std::count(in_progress.begin(), in_progress.end(), core_.token(slot)) != 0;
-      if (!ran && (flags & kStopSent) == 0 && signal != 0) world_.oracle().saw(Seen::innocent_uncharged);
+      const bool ran = std::count(e.in_progress.begin(), e.in_progress.end(), core_.token(slot)) != 0;
+      if (!ran && (flags & kStopSent) == 0 && e.signal != 0) world_.oracle().saw(Seen::innocent_uncharged);
     }
     for (auto& [connection, c] : connections_) {
       if (c.worker != id) continue;
@@ -365,8 +177,8 @@ void Daemon::lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progr
     }
     reports_.erase(id);
     world_.note("daemon: worker %llu is lost, %zu calls were in progress", static_cast<unsigned long long>(id),
-                in_progress.size());
-    handle(event::WorkerLost{id, true, in_progress, signal, 0});
+                e.in_progress.size());
+    handle(event::WorkerLost{id, true, e.in_progress, e.signal, 0});
     return;
   }
 }
@@ -377,30 +189,52 @@ void Daemon::drain_worker(WorkerId worker) {
   arm(world_.now());
 }
 
-void Daemon::cancel_number(TaskNumber number) {
-  handle(event::CancelTask{number, 0});
+void Daemon::cancel_number(TaskNumber number, Time grace) {
+  handle(event::CancelTask{number, grace});
+  arm(world_.now());
+}
+
+void Daemon::set_paused(const std::string& pool, const std::string& type, bool paused) {
+  world_.note("daemon: %s%s is %s", pool.c_str(), type.c_str(), paused ? "paused" : "resumed");
+  world_.oracle().quotas.set_paused(pool, type, paused);
+  handle(event::SetPaused{pool, type, paused});
+  arm(world_.now());
+}
+
+void Daemon::set_limit(const event::SetLimit& l) {
+  world_.note("daemon: limit %s is %u at once, %u starts in %lld ms", l.name.c_str(), l.running, l.starts,
+              static_cast<long long>(l.per / kMs));
+  world_.oracle().quotas.set_limit(l.name, l.remove ? 0 : l.running, l.remove ? 0 : l.starts, l.per, world_.now());
+  handle(l);
+  arm(world_.now());
+}
+
+void Daemon::forget(TaskNumber number) {
+  const TaskSlot slot = core_.tasks().find(number);
+  if (slot == kNoSlot || !is_terminal(core_.tasks()[slot].phase)) return;
+  if ((core_.tasks()[slot].flags & kKept) != 0) world_.oracle().saw(Seen::forgotten_by_order);
+  Life* life = world_.oracle().life_now(core_.tasks()[slot].number);
+  if (life != nullptr) life->forgettable = true;
+  handle(event::Forget{number});
+  arm(world_.now());
+}
+
+void Daemon::close_group(const std::string& name) {
+  if (core_.groups().find(name) == kNoGroup) return;
+  world_.note("daemon: group %s is closed", name.c_str());
+  world_.oracle().group_closed(name);
+  handle(event::CloseGroup{name});
+  arm(world_.now());
+}
+
+void Daemon::submit_own(Key key, const Slice& input, TaskNumber retry_of) {
+  submitted_ = {key};
+  const Spec spec = world_.oracle().task(key).spec;
+  handle(event::SubmitOwn{&spec, input, retry_of});
   arm(world_.now());
 }
 
 // ---- what is ordered
-
-void Daemon::watch_runs() {
-  for (const Run& r : actions_.runs) {
-    const TaskRecord& t = core_.tasks()[r.task];
-    const scheduler::Worker* w = core_.worker(r.worker);
-    if (w == nullptr || !w->takes_work()) throw Violation("a call was sent to a worker that takes none");
-    if (t.attempt > 500) throw Violation("task " + std::to_string(t.number) + " goes round and round");
-    if (t.attempt != 1) continue;
-    const Spec& spec = core_.spec(r.task);
-    TaskNumber& last =
-        first_dispatches_[{core_.tasks().extent_of(r.task).session, spec.type, core_.pool_of(r.task), spec.priority}];
-    if (t.number <= last) {
-      throw Violation("task " + std::to_string(t.number) + " was dispatched after " + std::to_string(last) +
-                      ", which came later");
-    }
-    last = t.number;
-  }
-}
 
 void Daemon::to_client(SessionId session, Message message) {
   const Session* s = core_.session(session);
@@ -413,6 +247,7 @@ void Daemon::to_worker(WorkerId worker, Message message) {
 }
 
 void Daemon::carry_out() {
+  watch_orders();
   hash_actions();
   Oracle& oracle = world_.oracle();
   for (const WorkerWelcome& w : actions_.worker_welcomes) {
@@ -447,16 +282,22 @@ void Daemon::carry_out() {
                    msg::ClientWelcome{instance_, epoch(), w.accepted_seq, s->granted_seq, s->granted_bytes, w.resumed});
   }
   oracle.saw(Seen::submit_credit_withheld, actions_.credit.size());
-  for (const TokenOrder& r : actions_.recalls) {
-    const TaskSlot slot = core_.tasks().find(r.token.task);
-    if (slot != kNoSlot && (core_.tasks()[slot].flags & kCancelPending) == 0) oracle.saw(Seen::recall_for_neighbour);
-  }
   for (const SessionId id : actions_.ended_sessions) {
     left_.erase(id);
     next_deliveries_.erase(id);
+    std::erase_if(told_, [id](const auto& entry) { return entry.first.first == id; });
     std::erase_if(first_dispatches_, [id](const auto& entry) { return std::get<0>(entry.first) == id; });
   }
   for (const Outcome& o : actions_.outcomes) {
+    const TaskRecord& t = core_.tasks()[o.task];
+    const SideRecord* side = core_.tasks().side_if(o.task);
+    oracle.ended(t.number, state_of(t.phase),
+                 side != nullptr && side->failure != nullptr ? side->failure->kind : ErrorKind::none, t.payload,
+                 world_.now());
+    if (o.handle < client::kAttachBit &&
+        told_.try_emplace({o.session, o.handle}, o.delivery).first->second != o.delivery) {
+      throw Violation("task " + std::to_string(t.number) + " is delivered twice to the same client");
+    }
     const Session* s = core_.session(o.session);
     if (std::uint64_t& next = next_deliveries_[o.session]; o.delivery < next) {
       oracle.saw(Seen::outcomes_repeated);
@@ -465,7 +306,7 @@ void Daemon::carry_out() {
     }
     if (s->sent_bytes > s->credit_bytes) oracle.saw(Seen::result_above_credit);
   }
-  if (world_.mixture().codec) {
+  if (world_.mixture().codec != 0) {
     std::erase_if(to_acknowledge_, [this](WorkerId worker) {
       const bool company = std::ranges::any_of(actions_.runs, [&](const auto& r) { return r.worker == worker; });
       if (company && reports_.count(worker) != 0) encoder_.reports_taken(worker, reports_[worker], true);
@@ -507,6 +348,12 @@ void Daemon::end_worker(WorkerId id) {
   Oracle& oracle = world_.oracle();
   for (const auto& worker : world_.workers()) {
     if (w->spawn != 0 ? worker->spawn() != w->spawn : worker->instance() != w->instance) continue;
+    for (TaskSlot slot = w->oldest; slot != kNoSlot; slot = core_.tasks()[slot].next) {
+      const TaskRecord& t = core_.tasks()[slot];
+      const bool told = (t.flags & kStopSent) != 0;
+      if (t.phase == Phase::running && !told) oracle.saw(Seen::innocent_neighbour);
+      if (told && core_.tasks().side_if(slot)->stop == Stop::timeout) oracle.saw(Seen::timeout_was_deaf);
+    }
     if (w->spawn != 0) {
       oracle.saw(Seen::deaf_worker_replaced);
       worker->kill(9, true);
@@ -539,12 +386,13 @@ void Daemon::carry_out_natively() {
   for (const scheduler::Accepted& a : actions_.accepted) {
     const Session* s = core_.session(a.session);
     if (s != nullptr) {
-      to_client(a.session, msg::Accepted{a.first_seq, a.count, a.first_number, s->granted_seq, s->granted_bytes});
+      to_client(a.session,
+                msg::Accepted{a.first_seq, a.count, a.first_number, s->granted_seq, s->granted_bytes, a.existing});
     }
   }
   for (const SessionId id : actions_.credit) {
     const Session* s = core_.session(id);
-    if (s != nullptr) to_client(id, msg::Accepted{s->accepted_seq, 0, 0, s->granted_seq, s->granted_bytes});
+    if (s != nullptr) to_client(id, msg::Accepted{s->accepted_seq, 0, 0, s->granted_seq, s->granted_bytes, {}});
   }
   for (const AttachReply& r : actions_.attached) {
     msg::Attached m{r.request, {}};
@@ -568,31 +416,6 @@ void Daemon::carry_out_natively() {
     to_client(session, std::move(m));
   }
   for (const CancelReply& r : actions_.cancelled) to_client(r.session, msg::Cancelled{r.request, r.verdicts});
-}
-
-void Daemon::hash_actions() {
-  const auto mix = [this](auto... values) { (world_.mix(static_cast<std::uint64_t>(values)), ...); };
-  const Actions& a = actions_;
-  for (const auto& x : a.client_welcomes) mix(1, x.connection, x.session, x.resumed, x.accepted_seq);
-  for (const auto& x : a.worker_welcomes) mix(2, x.connection, x.worker, x.resumed);
-  for (const auto& x : a.accepted) mix(3, x.session, x.first_seq, x.count, x.first_number, x.warning.size());
-  for (const auto& x : a.credit) mix(4, x);
-  for (const auto& x : a.runs) mix(5, x.worker, core_.tasks()[x.task].number, core_.tasks()[x.task].attempt);
-  for (const auto& x : a.stops) mix(6, x.worker, x.token.task, x.token.attempt, x.grace);
-  for (const auto& x : a.recalls) mix(7, x.worker, x.token.task, x.token.attempt);
-  for (const auto& x : a.started) mix(8, x.session, x.handle);
-  for (const auto& x : a.outcomes) mix(9, x.session, x.delivery, x.handle, core_.tasks()[x.task].phase);
-  for (const auto& x : a.cancelled) {
-    mix(10, x.session, x.request);
-    for (const Verdict v : x.verdicts) mix(v);
-  }
-  for (const auto& x : a.attached) {
-    mix(11, x.session, x.request);
-    for (const auto& item : x.items) mix(item.known, item.number, item.state);
-  }
-  for (const WorkerId x : a.kills) mix(13, x);
-  for (const auto& x : a.breaches) mix(12, x.session, x.connection);
-  for (const auto& x : a.ended_sessions) mix(13, x);
 }
 
 }  // namespace futured::sim

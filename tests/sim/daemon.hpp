@@ -22,9 +22,15 @@ class Daemon {
 
   void receive(ConnectionId from, Message&& message);
   void gone(ConnectionId connection, bool on_purpose);
-  void worker_exited(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal);
+  /// `ordered`: this daemon has ended it.
+  void worker_exited(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal, bool ordered);
   void drain_worker(WorkerId worker);
-  void cancel_number(TaskNumber number);
+  void cancel_number(TaskNumber number, Time grace);
+  void set_paused(const std::string& pool, const std::string& type, bool paused);
+  void set_limit(const scheduler::event::SetLimit& limit);
+  void forget(TaskNumber number);
+  void close_group(const std::string& name);
+  void submit_own(Key key, const Slice& input, TaskNumber retry_of);
   void turn();
   void arm(Time when);
 
@@ -46,6 +52,16 @@ class Daemon {
     std::vector<AttemptToken> announced_running, announced_other;
   };
   void handle(const scheduler::Event& event);
+  // What the oracle is told, and what is counted.
+  void before(const scheduler::Event& event);
+  void after(const scheduler::Event& event);
+  void watch_taken(TaskNumber number);
+  void watch_cancel(scheduler::TaskSlot slot, Time grace);
+  void watch_call(const AttemptToken& token);
+  void watch_orders();
+  void watch_silent_stops();
+  void cover(const scheduler::Event& event);
+  void cover(std::size_t event, scheduler::TaskSlot slot);
   void carry_out();
   void carry_out_natively();
   void through_codec(Connection& connection, const Message& message);
@@ -55,7 +71,8 @@ class Daemon {
   void close(ConnectionId connection);
   void end_worker(WorkerId id);
   void reap();
-  void lose(std::uint64_t spawn, const std::vector<AttemptToken>& in_progress, int signal);
+  struct Exit;
+  void lose(const Exit& exit);
   void watch_runs();
   void watch_deadlines();
   void to_client(scheduler::SessionId session, Message message);
@@ -76,16 +93,23 @@ class Daemon {
     std::uint64_t spawn = 0;
     std::vector<AttemptToken> in_progress;
     int signal = 0;
+    bool ordered = false;
   };
   std::vector<Exit> exits_;
   std::vector<std::uint64_t> dead_spawns_;
   std::set<scheduler::SessionId> left_;  ///< on purpose
   std::map<scheduler::SessionId, std::uint64_t> next_deliveries_;
+  /// Of a session's own tasks: as what delivery each was told.
+  std::map<std::pair<scheduler::SessionId, std::uint64_t>, std::uint64_t> told_;
   scheduler::SessionId sessions_seen_ = 0;
   Time armed_ = scheduler::kNever;
   std::uint64_t turns_ = 0;
+  std::vector<Key> submitted_;  ///< of the event there is
+  std::size_t accepted_before_ = 0;
+  TaskNumber next_before_ = 0;
   // Of each flow: the number that was dispatched last for the first time.
-  std::map<std::tuple<scheduler::SessionId, std::string, std::string, std::int32_t>, TaskNumber> first_dispatches_;
+  using FlowName = std::tuple<scheduler::SessionId, std::string, std::string, std::int32_t, std::string, std::string>;
+  std::map<FlowName, TaskNumber> first_dispatches_;
 };
 
 }  // namespace futured::sim

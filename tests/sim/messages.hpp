@@ -81,6 +81,7 @@ struct Accepted {
   std::uint64_t count = 0;
   TaskNumber first_number = 0;
   std::uint64_t credit_tasks = 0, credit_bytes = 0;
+  std::vector<scheduler::Accepted::Existing> existing;
 };
 struct Outcomes {
   struct Item {

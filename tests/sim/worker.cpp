@@ -15,8 +15,8 @@ const std::vector<scheduler::TypeOffer> kOffers[] = {{{"t", Lane::thread}, {"a",
 
 worker::SessionConfig config_of(const Mixture& m, std::uint64_t process) {
   worker::SessionConfig c;
-  c.threads = m.threads;
-  c.async_slots = m.async_slots;
+  c.threads = static_cast<std::uint32_t>(m.threads);
+  c.async_slots = static_cast<std::uint32_t>(m.async_slots);
   c.seed = process;
   return c;
 }
@@ -129,7 +129,7 @@ void Worker::begin(worker::CallId id) {
   Oracle::Task& t = world_.oracle().task(c.key);
   world_.note("  worker %llu: task %llu attempt %u begins", static_cast<unsigned long long>(process_),
               static_cast<unsigned long long>(c.token.task), c.token.attempt);
-  world_.oracle().execution_began(c.key, c.token, process_, !by_hand());
+  world_.oracle().execution_began(c.input, c.token, process_, !by_hand(), world_.now());
   const Time takes = world_.random().between(t.does.duration / 2, t.does.duration) + 1;
   if (t.executions <= t.does.crashes) {
     world_.after(takes, [this, id] {
@@ -156,6 +156,11 @@ void Worker::end(worker::CallId id) {
     failure = std::make_unique<worker::Failure>();
     failure->message = "it broke";
     failure->permanent = t.does.permanent;
+    failure->retry_after = t.does.retry_after;
+    if (t.does.exits) {
+      failure->kind = ErrorKind::exit;
+      failure->status = 3;
+    }
     how = t.does.permanent ? Oracle::End::failed_for_good : Oracle::End::failed;
   } else if (c.told_to_stop && t.does.stops) {
     failure = std::make_unique<worker::Failure>();
@@ -183,8 +188,8 @@ void Worker::say(const worker::Message& message) {
     m.hello.instance = instance_;
     m.hello.pool = pool_ == 0 ? "default" : "aux";
     m.hello.spawn = spawn_;
-    m.hello.slots[0] = world_.mixture().threads;
-    m.hello.slots[1] = pool_ == 0 ? world_.mixture().async_slots : 0;
+    m.hello.slots[0] = static_cast<std::uint32_t>(world_.mixture().threads);
+    m.hello.slots[1] = pool_ == 0 ? static_cast<std::uint32_t>(world_.mixture().async_slots) : 0;
     credit(hello->credits, m.hello.credit);
     m.hello.types = kOffers[pool_];
     world_.to_daemon(connection_, std::move(m));
@@ -202,6 +207,8 @@ void Worker::say(const worker::Message& message) {
       f.kind = r.failure->kind;
       f.message = r.failure->message;
       f.permanent = r.failure->permanent;
+      f.status = r.failure->status;
+      f.retry_after_ns = r.failure->retry_after;
       m.failures.push_back({i, f, r.cancelled});
     }
     credit(ran->credits, m.credit);
@@ -250,7 +257,8 @@ void Worker::receive(ConnectionId from, Message&& message) {
     for (std::size_t i = 0; i < calls.size(); ++i) {
       if (calls[i].id == 0) throw Violation("a worker refused a call: the daemon exceeded its credit");
       Call c;
-      c.key = Oracle::key_of(run->calls[i].input);
+      c.input = run->calls[i].input;
+      c.key = Oracle::key_of(c.input);
       c.token = calls[i].token;
       c.lane = kOffers[pool_][calls[i].type].lane;
       calls_.emplace(calls[i].id, c);
@@ -300,7 +308,7 @@ void Worker::exit_process(int signal, bool by_daemon) {
   calls_.clear();
   if (connection_ != 0) world_.close_by_peer(connection_, false);
   connection_ = 0;
-  world_.worker_ended(*this, in_progress, signal);
+  world_.worker_ended(*this, in_progress, signal, by_daemon);
 }
 
 }  // namespace futured::sim

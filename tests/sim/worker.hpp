@@ -35,6 +35,7 @@ class Worker final : public Peer {
  private:
   struct Call {
     Oracle::Key key = 0;
+    Slice input;
     AttemptToken token;
     Lane lane = Lane::thread;
     bool executing = false;

@@ -13,57 +13,22 @@ namespace {
 constexpr std::uint64_t kMostSteps = 400'000;  // a history that goes on longer goes round in circles
 }
 
-Mixture Mixture::of(Random& r) {
-  const auto mostly_not = [&r](double p, double most) {
-    return r.chance(p) ? most * static_cast<double>(r.between(5, 100)) / 100 : 0;
-  };
-  const auto sometimes = [&r](double p, Time least, Time most) { return r.chance(p) ? r.skewed(least, most) : 0; };
-  Mixture m;
-  m.clients = static_cast<std::uint32_t>(r.between(1, 3));
-  m.workers = static_cast<std::uint32_t>(r.between(1, 4));
-  m.by_hand = r.chance(0.25) ? static_cast<std::uint32_t>(r.between(1, 2)) : 0;
-  m.tasks = static_cast<std::uint32_t>(r.skewed(5, 60));
-  m.threads = static_cast<std::uint32_t>(r.skewed(1, 4));
-  m.async_slots = static_cast<std::uint32_t>(r.skewed(1, 8));
-  m.second_pool = r.chance(0.2);
-  m.delay = r.skewed(kMs / 20, 4 * kMs);
-  m.turn = r.skewed(0, kMs);
-  m.faults_until = r.between(50, 400) * kMs;
-  m.session_resume = r.chance(0.2) ? r.skewed(1, 300) * kMs : 60'000 * kMs;
-  m.worker_return = r.chance(0.5) ? r.between(1, 100) * kMs : 5'000 * kMs;
-  m.limit_tasks = r.chance(0.2) ? static_cast<std::uint64_t>(r.between(2, 20)) : 1'000'000;
-  m.window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
-  m.result_window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
-  m.result_window_bytes = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(100, 5'000)) : 64 << 20;
-  m.kept_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(0, 5)) : 1'000'000;
-  m.owed_bytes = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(0, 5'000)) : 1 << 30;
-  m.codec = r.chance(0.12);
-  m.fails = mostly_not(0.5, 0.7);
-  m.crashes = mostly_not(0.3, 0.3);
-  m.long_calls = mostly_not(0.5, 0.3);
-  m.large_results = mostly_not(0.3, 0.5);
-  m.priorities = mostly_not(0.4, 1);
-  m.detached = mostly_not(0.2, 0.5);
-  m.kept = mostly_not(0.2, 0.7);
-  m.cancel_on_disconnect = mostly_not(0.2, 0.7);
-  m.unknown = mostly_not(0.1, 0.2);
-  m.async = mostly_not(0.5, 1);
-  m.break_client = sometimes(0.4, 5 * kMs, 200 * kMs);
-  m.break_worker = sometimes(0.4, 5 * kMs, 200 * kMs);
-  m.kill_worker = sometimes(0.4, 10 * kMs, 300 * kMs);
-  m.kill_client = sometimes(0.1, 50 * kMs, 400 * kMs);
-  m.leave_client = sometimes(0.1, 50 * kMs, 400 * kMs);
-  m.drain_worker = sometimes(0.2, 20 * kMs, 300 * kMs);
-  m.scale = sometimes(0.2, 20 * kMs, 300 * kMs);
-  m.cancel = sometimes(0.5, kMs, 50 * kMs);
-  m.attach = sometimes(0.3, 2 * kMs, 80 * kMs);
-  m.cancel_number = sometimes(0.1, 5 * kMs, 100 * kMs);
-  m.restart = sometimes(0.06, 50 * kMs, 400 * kMs);
-  return m;
+namespace {
+Mixture chosen(Random& random, const World::Options& options) {
+  const Mixture drawn = Mixture::of(random);
+  for (std::uint64_t i = 0; i < options.variation; ++i) (void)random.next();
+  return options.mixture != nullptr ? *options.mixture : drawn;
 }
+}  // namespace
 
-World::World(std::uint64_t seed, bool trace, Sightings& seen)
-    : random_(seed), mixture_(Mixture::of(random_)), trace_(trace), oracle_(seen) {
+World::World(std::uint64_t seed, const Options& options, Sightings& seen)
+    : random_(seed),
+      mixture_(chosen(random_, options)),
+      trace_(options.trace),
+      covers_(options.cover),
+      invariants_(options.invariants),
+      seen_(seen),
+      oracle_(seen, mixture_) {
   daemon_ = std::make_unique<Daemon>(*this, 1);
 }
 
@@ -180,13 +145,14 @@ void World::keep_workers() {
   }
 }
 
-void World::worker_ended(Worker& worker, const std::vector<AttemptToken>& in_progress, int signal) {
+void World::worker_ended(Worker& worker, const std::vector<AttemptToken>& in_progress, int signal, bool by_daemon) {
   if (worker.by_hand()) {
     if (!healed()) after(random_.between(1, 100 * kMs), [this] { start_worker(true, 0); });
     return;
   }
-  after(random_.between(0, 2 * kMs),
-        [this, spawn = worker.spawn(), in_progress, signal] { daemon_->worker_exited(spawn, in_progress, signal); });
+  after(random_.between(0, 2 * kMs), [this, spawn = worker.spawn(), in_progress, signal, by_daemon] {
+    daemon_->worker_exited(spawn, in_progress, signal, by_daemon);
+  });
   after(random_.between(1, 20 * kMs), [this] { keep_workers(); });
 }
 
@@ -206,82 +172,6 @@ Worker* World::some_worker() {
   return alive.empty() ? nullptr : alive[random_.below(alive.size())];
 }
 
-// ---- the nemesis
-
-void World::nemesis(Time mean, void (World::*what)()) {
-  if (mean == 0) return;
-  after(random_.between(1, 2 * mean), [this, mean, what] {
-    if (healed()) return;
-    (this->*what)();
-    nemesis(mean, what);
-  });
-}
-
-void World::break_some_client() {
-  if (Client* c = some_client(); c != nullptr && c->connection() != 0) {
-    c->went_away();
-    break_connection(c->connection());
-  }
-}
-void World::break_some_worker() {
-  if (Worker* w = some_worker(); w != nullptr && w->connection() != 0) break_connection(w->connection());
-}
-void World::kill_some_worker() {
-  if (Worker* w = some_worker()) w->kill(9);
-}
-void World::kill_some_client() {
-  if (Client* c = some_client()) {
-    oracle_.saw(Seen::client_died);
-    c->die();
-  }
-}
-void World::leave_some_client() {
-  if (Client* c = some_client()) c->leave();
-}
-void World::drain_some_worker() {
-  Worker* worker = some_worker();
-  if (worker == nullptr) return;
-  for (const scheduler::Worker& w : daemon_->core().workers().workers) {
-    if (w.id != 0 && w.instance == worker->instance() && w.connection != 0) {
-      daemon_->drain_worker(w.id);
-      return;
-    }
-  }
-}
-void World::scale() {
-  wanted_[0] = static_cast<std::uint32_t>(random_.between(1, 4));
-  keep_workers();
-  std::uint32_t over = 0;
-  for (const auto& w : workers_) over += w->alive() && !w->leaving() && !w->by_hand() && w->pool() == 0 ? 1 : 0;
-  for (over = over > wanted_[0] ? over - wanted_[0] : 0; over > 0; --over) drain_some_worker();
-}
-void World::cancel_some() {
-  if (Client* c = some_client()) c->cancel_some();
-}
-void World::attach_some() {
-  if (Client* c = some_client()) c->attach_some();
-}
-void World::cancel_some_number() {
-  if (oracle_.size() == 0) return;
-  const auto key = static_cast<Oracle::Key>(random_.below(oracle_.size()));
-  const Oracle::Task& t = oracle_.task(key);
-  if (t.number == 0 || t.epoch != daemon_->epoch()) return;
-  oracle_.saw(Seen::cancelled_by_number);
-  oracle_.cancel_asked(key, true);
-  daemon_->cancel_number(t.number);
-}
-
-void World::restart() {
-  note("the daemon is restarted");
-  const std::uint32_t epoch = daemon_->epoch() + 1;
-  for (ConnectionId c = 1; c <= links_.size(); ++c) close_by_daemon(c);
-  daemon_ = std::make_unique<Daemon>(*this, epoch);
-  // Its own workers end with it; those started by hand come back.
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    if (workers_[i]->alive() && !workers_[i]->by_hand()) workers_[i]->kill(9);
-  }
-}
-
 // ---- the history
 
 void World::run_until_quiet(const char* what) {
@@ -297,10 +187,9 @@ void World::run_until_quiet(const char* what) {
 
 void World::run() {
   const Mixture& m = mixture_;
-  note("%u clients with %u tasks each, %u workers and %u by hand, %u threads, %u async slots%s%s", m.clients, m.tasks,
-       m.workers, m.by_hand, m.threads, m.async_slots, m.codec ? ", codec" : "", m.second_pool ? ", two pools" : "");
-  wanted_[0] = m.workers;
-  wanted_[1] = m.second_pool ? 1 : 0;
+  note("%s", m.text().c_str());
+  wanted_[0] = static_cast<std::uint32_t>(m.workers);
+  wanted_[1] = m.second_pool != 0 ? 1 : 0;
   after(random_.between(0, 20 * kMs), [this] { keep_workers(); });
   for (std::uint32_t i = 0; i < m.by_hand; ++i) {
     after(random_.between(0, 50 * kMs), [this] { start_worker(true, 0); });
@@ -309,10 +198,10 @@ void World::run() {
     clients_.push_back(std::make_unique<Client>(*this, i));
     Client* c = clients_.back().get();
     after(random_.between(0, 20 * kMs), [c] { c->start(); });
-    for (std::uint32_t left = m.tasks; left > 0;) {
-      const std::uint32_t n = std::min(left, static_cast<std::uint32_t>(random_.skewed(1, 20)));
+    for (auto left = static_cast<std::uint32_t>(m.tasks); left > 0;) {
+      const std::uint32_t n = std::min(left, static_cast<std::uint32_t>(m.flood != 0 ? 250 : random_.skewed(1, 20)));
       left -= n;
-      after(random_.between(0, m.faults_until), [c, n] { c->want(n); });
+      after(random_.between(0, m.flood != 0 ? 30 * kMs : m.faults_until), [c, n] { c->want(n); });
     }
   }
   nemesis(m.break_client, &World::break_some_client);
@@ -326,7 +215,12 @@ void World::run() {
   nemesis(m.attach, &World::attach_some);
   nemesis(m.cancel_number, &World::cancel_some_number);
   nemesis(m.restart, &World::restart);
-  at(m.faults_until, [this] { kept_ = daemon_->kept(); });
+  nemesis(m.pause, &World::pause_or_resume);
+  nemesis(m.set_limit, &World::set_some_limit);
+  nemesis(m.forget, &World::forget_some);
+  nemesis(m.own, &World::submit_own);
+  nemesis(m.close_group, &World::close_some_group);
+  at(m.faults_until, [this] { heal(); });
   run_until_quiet("after the faults have stopped");
 
   for (const auto& c : clients_) {

@@ -7,43 +7,20 @@
 #include <functional>
 #include <memory>
 #include <queue>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "tests/sim/messages.hpp"
+#include "tests/sim/mixture.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/random.hpp"
 
 namespace futured::sim {
 
-inline constexpr Time kMs = 1'000'000;
-
 class Client;
 class Daemon;
 class Worker;
-
-/// Drawn from the seed: each history has its own mixture of faults and sizes.
-struct Mixture {
-  // world
-  std::uint32_t clients = 1, workers = 1, by_hand = 0, tasks = 20;
-  std::uint32_t threads = 1, async_slots = 2;
-  bool second_pool = false;
-  Time delay = kMs;       ///< of a message, at most
-  Time turn = kMs / 5;    ///< how long the daemon gathers, at most
-  Time faults_until = 0;  ///< then everything heals
-  Time session_resume = 0, worker_return = 0;
-  std::uint64_t limit_tasks = 0, window_tasks = 0, result_window_tasks = 0, result_window_bytes = 0;
-  std::uint64_t kept_tasks = 0, owed_bytes = 0;
-  bool codec = false;  ///< every message goes through the wire format
-  // tasks
-  double fails = 0, crashes = 0, long_calls = 0, large_results = 0, priorities = 0, detached = 0, kept = 0,
-         cancel_on_disconnect = 0, unknown = 0, async = 0;
-  // faults and orders: mean time between two, 0: never
-  Time break_client = 0, break_worker = 0, kill_worker = 0, kill_client = 0, leave_client = 0, drain_worker = 0,
-       scale = 0, cancel = 0, attach = 0, cancel_number = 0, restart = 0;
-
-  static Mixture of(Random& random);
-};
 
 /// One end of a connection that is not the daemon's.
 class Peer {
@@ -55,7 +32,14 @@ class Peer {
 
 class World {
  public:
-  World(std::uint64_t seed, bool trace, Sightings& seen);
+  struct Options {
+    bool trace = false;
+    bool cover = false;                ///< count transitions
+    const Mixture* mixture = nullptr;  ///< instead of the one that the seed draws
+    bool invariants = true;            ///< else the oracle is alone
+    std::uint64_t variation = 0;       ///< other chances with the same mixture
+  };
+  World(std::uint64_t seed, const Options& options, Sightings& seen);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -75,7 +59,9 @@ class World {
   void at(Time when, std::function<void()> what);
   void after(Time delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
   void mix(std::uint64_t value) { hash_ = (hash_ ^ value) * 0x100000001b3ULL ^ (hash_ >> 29); }
-  bool tracing() const { return trace_; }
+  bool checks_invariants() const { return invariants_; }
+  bool covers() const { return covers_; }
+  void covered(std::uint32_t transition) { seen_.transitions.insert(transition); }
   void note(const char* format, ...) __attribute__((format(printf, 2, 3)));
 
   // network
@@ -87,7 +73,7 @@ class World {
   void break_connection(ConnectionId connection);
 
   // processes
-  void worker_ended(Worker& worker, const std::vector<AttemptToken>& in_progress, int signal);
+  void worker_ended(Worker& worker, const std::vector<AttemptToken>& in_progress, int signal, bool by_daemon);
   const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
   const std::vector<std::unique_ptr<Client>>& clients() const { return clients_; }
 
@@ -120,13 +106,20 @@ class World {
   void attach_some();
   void cancel_some_number();
   void restart();
+  void pause_or_resume();
+  void set_some_limit();
+  void forget_some();
+  void submit_own();
+  void close_some_group();
+  void heal();
   Client* some_client();
   Worker* some_worker();
   void run_until_quiet(const char* what);
 
   Random random_;
   const Mixture mixture_;
-  const bool trace_;
+  const bool trace_, covers_, invariants_;
+  Sightings& seen_;
   Oracle oracle_;
   Time now_ = kMs;
   std::uint64_t order_ = 0, steps_ = 0, hash_ = 0xcbf29ce484222325ULL;
@@ -138,6 +131,7 @@ class World {
   std::uint32_t wanted_[2] = {0, 0};  // worker processes of our own, by pool
   std::uint64_t next_spawn_ = 1;
   std::size_t kept_ = 0;
+  std::set<std::pair<std::string, std::string>> paused_;
 };
 
 }  // namespace futured::sim
