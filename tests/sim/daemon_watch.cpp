@@ -137,12 +137,12 @@ void Daemon::watch_taken(TaskNumber number) {
     // The grace of a call, and then its process is replaced.
     const bool by_hand = world_.mixture().by_hand != 0;
     const Time all = core_.limits().stop_grace + 60 * kMs + (by_hand ? core_.limits().worker_return + 300 * kMs : 0);
-    world_.after(spec.deadline_ns + all, [this, number, live, mine, &world = world_] {
+    world_.after(spec.deadline_ns + all, [number, live, mine, &world = world_] {
       if (world.daemon().epoch() == mine) world.oracle().deadline_check(number, live(number));
     });
   }
   if (spec.expires_ns > 0) {
-    world_.after(spec.expires_ns + kMs, [this, number, live, mine, &world = world_] {
+    world_.after(spec.expires_ns + kMs, [number, live, mine, &world = world_] {
       if (world.daemon().epoch() != mine || !live(number) || world.oracle().life(mine, number)->sent != 0) return;
       throw Violation("task " + std::to_string(number) + " was never sent, its expiry is over, and it has not ended");
     });
