@@ -104,7 +104,7 @@ class Daemon {
     return m;
   }
   /// The next message of this kind; others are answered if they are pings and dropped otherwise.
-  Message expect(futured::v1::Kind kind, std::chrono::milliseconds patience = 10s) {
+  Message expect(futured::v1::Kind kind, std::chrono::milliseconds patience = 60s) {
     const auto until = std::chrono::steady_clock::now() + patience;
     while (std::chrono::steady_clock::now() < until) {
       auto m = receive(100ms);

@@ -111,8 +111,7 @@ TEST_CASE("a million dependencies travel with a task, more are refused, and thei
   Pair p;
   auto a = p.ex.submit("t", "a", options);
   auto b = p.ex.submit("t", "b", TaskOptions(options).priority(1));
-  auto c = p.ex.submit("t", "c", TaskOptions(options).priority(2));
-  for (std::uint64_t seq = 0; seq < 3; ++seq) {
+  for (std::uint64_t seq = 0; seq < 2; ++seq) {
     const auto m = p.submitted().as<v1::Submit>();
     REQUIRE(m.specs_size() == 1);
     CHECK(m.specs(0).after_size() == 1'000'000);
