@@ -193,11 +193,12 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
   to_client(session, v1::KIND_REPLY, reply);
 }
 
-/// False: it has not ended, or it succeeded, or its input is no longer there.
+/// False: it has not ended, or it succeeded, or its input was not kept.
 bool Server::retry(TaskNumber task, v1::Reply& reply, std::int64_t now) {
   const scheduler::TaskSlot slot = core_.tasks().find(task);
   const scheduler::Phase phase = core_.tasks()[slot].phase;
   if (!scheduler::is_terminal(phase) || phase == scheduler::Phase::succeeded) return false;
+  if (core_.spec(slot).keep_ns == 0) return false;
   const scheduler::SideRecord* side = core_.tasks().side_if(slot);
   scheduler::Spec spec = core_.spec(slot);
   // What it waited for has been; its input is whole.
