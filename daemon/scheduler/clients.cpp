@@ -201,7 +201,7 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
       const Seq seq = e.first_seq + i;
       accepted.existing.push_back({seq, number, input_differs(existing, input)});
       aliases_[number].emplace_back(tasks_.alias(extent, existing), extent);
-      if (!spec.detached) follow_existing(e.session, seq, existing);
+      if (!spec.detached) follow(e.session, seq, existing, false);
       continue;
     }
     const TaskSlot slot = tasks_.add(extent);
@@ -304,6 +304,25 @@ void Scheduler::owe(SessionId id, std::int64_t bytes) {
   ready_.hold(id, hold);
   if (hold) return;
   for (Pool& pool : table_.pools) pool.ready = true;
+}
+
+/// The session is told the outcome of a task that it did not submit, or not first.
+void Scheduler::follow(SessionId id, std::uint64_t handle, TaskSlot slot, bool live_output) {
+  TaskRecord& t = tasks_[slot];
+  if (is_terminal(t.phase)) {
+    if (t.watchers == 0) {  // only kept until now
+      --counts_.kept_tasks;
+      counts_.kept_bytes -= t.payload.size();
+      counts_.bytes += t.payload.size();
+    }
+    ++t.watchers;
+    deliver(id, slot, handle);
+    return;
+  }
+  ++t.watchers;
+  attachments_[t.number].push_back({id, handle, live_output});
+  sessions_[id].attached.emplace(handle, t.number);
+  ++sessions_[id].holds;
 }
 
 void Scheduler::unfollow(SessionId id, std::uint64_t handle) {
@@ -583,20 +602,7 @@ void Scheduler::on(const event::Attach& e, Time, Actions& actions) {
         return;
       }
       item = {Known::yes, t.number, id(slot), state_of(t.phase)};
-      if (is_terminal(t.phase)) {
-        if (t.watchers == 0) {  // only kept until now
-          --counts_.kept_tasks;
-          counts_.kept_bytes -= t.payload.size();
-          counts_.bytes += t.payload.size();
-        }
-        ++t.watchers;
-        deliver(e.session, slot, handle);
-      } else if (!again) {
-        ++t.watchers;
-        attachments_[t.number].push_back({e.session, handle, e.live_output});
-        s->attached.emplace(handle, t.number);
-        ++s->holds;
-      }
+      if (is_terminal(t.phase) || !again) follow(e.session, handle, slot, e.live_output);
     } else {
       item.known = issued ? Known::forgotten : Known::unknown;
       item.number = ref.number;

@@ -1,5 +1,5 @@
-// Groups: what was submitted under one name, counted. A group lives as long as a task of it is known, something waits
-// for it, or it was closed while either holds.
+// Groups: what was submitted under one name, counted. A group lives as long as a task of it is known or something
+// waits for it.
 #pragma once
 
 #include <cstdint>

@@ -37,26 +37,6 @@ void Scheduler::drop_key(TaskSlot slot) {
   if (it != keys_.end() && it->second.task == tasks_[slot].number) keys_.erase(it);
 }
 
-/// The next element of a batch is the task in `slot`: its submitter follows that one under the new seq.
-void Scheduler::follow_existing(SessionId session, Seq seq, TaskSlot slot) {
-  Session& s = sessions_[session];
-  TaskRecord& t = tasks_[slot];
-  if (is_terminal(t.phase)) {
-    if (t.watchers == 0) {  // only kept until now
-      --counts_.kept_tasks;
-      counts_.kept_bytes -= t.payload.size();
-      counts_.bytes += t.payload.size();
-    }
-    ++t.watchers;
-    deliver(session, slot, seq);
-    return;
-  }
-  ++t.watchers;
-  attachments_[t.number].push_back({session, seq, false});
-  s.attached.emplace(seq, t.number);
-  ++s.holds;
-}
-
 void Scheduler::drop_aliases(TaskNumber number) {
   const auto it = aliases_.find(number);
   if (it == aliases_.end()) return;

@@ -286,7 +286,7 @@ bool ReadyQueue::set_limit(const std::string& name, std::uint32_t running, std::
   l.next_start = std::min(l.next_start, now);
   scratch_.clear();
   limits_.wake_all(id, scratch_);
-  for (const FlowId flow : std::vector<FlowId>(scratch_)) {
+  for (const FlowId flow : scratch_) {
     unpark(flow);
     woken_.push_back(flows_[flow].key.cls);
   }

@@ -60,7 +60,7 @@ class ReadyQueue {
   // ---- limits
   /// A task that was popped from this flow is at a worker no more. True: something may be handed out that was parked.
   bool ended(FlowId flow, Time now);
-  /// Of what was sent before a restart of the bookkeeping: none. Changes the bounds. True as above.
+  /// Changes the bounds; without `set` there are none. True as above.
   bool set_limit(const std::string& name, std::uint32_t running, std::uint32_t starts, Time per, bool set, Time now);
   /// Rates that allow a start again. Calls woken(class).
   template <class Woken>

@@ -180,7 +180,6 @@ class Scheduler {
   bool input_differs(TaskSlot holder, const Slice& input) const;
   void take_key(TaskSlot slot);
   void drop_key(TaskSlot slot);
-  void follow_existing(SessionId session, Seq seq, TaskSlot slot);
   void drop_aliases(TaskNumber number);
   void tell_existing(Accepted& accepted) const;
 
@@ -196,6 +195,7 @@ class Scheduler {
   void forget_if_free(TaskSlot slot);
   void unkeep(TaskSlot slot);
   void owe(SessionId id, std::int64_t bytes);
+  void follow(SessionId id, std::uint64_t handle, TaskSlot slot, bool live_output);
   void unfollow(SessionId id, std::uint64_t handle);
   SpecId add_spec(const Spec& spec, ClassId cls, SessionId session);
   void drop_spec(SpecId spec);
