@@ -21,28 +21,6 @@ constexpr int kMostNamed = 100;  // dependencies in a record
 constexpr std::uint32_t kPage = 500;
 constexpr std::size_t kPageBytes = 4 << 20;
 
-const char* ending_name(Attempt::Ending ending) {
-  switch (ending) {
-    case Attempt::Ending::none:
-      return "";
-    case Attempt::Ending::succeeded:
-      return "succeeded";
-    case Attempt::Ending::failed:
-      return "failed";
-    case Attempt::Ending::crashed:
-      return "crashed";
-    case Attempt::Ending::cancelled:
-      return "cancelled";
-    case Attempt::Ending::recalled:
-      return "recalled";
-    case Attempt::Ending::timed_out:
-      return "timeout";
-    case Attempt::Ending::lost:
-      return "lost";
-  }
-  return "";
-}
-
 struct TableView {
   const Scheduler& core;
   TaskSlot slot;
@@ -116,7 +94,7 @@ void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskReco
     // A call too short to be reported as running started when it was sent, as near as can be told.
     out->set_started_unix_ns(unix_time(a.started != 0 ? a.started : a.ended != 0 ? a.sent : 0));
     out->set_ended_unix_ns(unix_time(a.ended));
-    out->set_outcome(ending_name(a.ending));
+    out->set_outcome(std::string(scheduler::name(a.ending)));
     out->set_message(a.message);
   }
 }

@@ -360,7 +360,7 @@ void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failur
         watcher.attached.erase(a.handle);
         --watcher.holds;
         if (watcher.dead) burials_.push_back(a.session);
-        if (FUTURED_MUTANT(alias_not_delivered) && a.handle < (std::uint64_t{1} << 40)) {
+        if (FUTURED_MUTANT(alias_not_delivered) && a.handle < kAttachBit) {
           release(slot);
           continue;
         }

@@ -46,16 +46,6 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   }
 }
 
-void Scheduler::on(const event::Forget& e, Time, Actions&) {
-  const TaskSlot slot = tasks_.find(e.task);
-  if (slot == kNoSlot || !is_terminal(tasks_[slot].phase) || (tasks_[slot].flags & kKept) == 0) return;
-  unkeep(slot);
-  retention_.gone([this](TaskNumber task) {
-    const TaskSlot kept = tasks_.find(task);
-    return kept != kNoSlot && (tasks_[kept].flags & kKept) != 0;
-  });
-}
-
 void Scheduler::on(const event::HasOutput& e, Time, Actions&) {
   if (const TaskSlot slot = tasks_.find(e.task); slot != kNoSlot) tasks_[slot].flags |= kHasOutput;
 }
@@ -95,6 +85,35 @@ void Scheduler::on(const event::SetLimit& e, Time now, Actions&) {
 
 void Scheduler::on(const event::CloseGroup& e, Time, Actions&) {
   if (const GroupId group = groups_.find(e.name); group != kNoGroup) groups_[group].closed = true;
+}
+
+void Scheduler::on(const event::Drain&, Time, Actions&) { draining_ = true; }
+
+void Scheduler::on(const event::Abandon&, Time, Actions&) {
+  draining_ = true;
+  if (abandon_next_ == kNotAbandoned) abandon_next_ = 1;
+}
+
+void Scheduler::abandon_portion(Time now, Actions& actions) {
+  if (abandon_next_ == kNotAbandoned) return;
+  for (std::size_t portion = kSweepPortion; portion > 0 && abandon_next_ < tasks_.next_number(); --portion) {
+    const TaskNumber number = tasks_.next_live(abandon_next_);
+    abandon_next_ = number == 0 ? tasks_.next_number() : number + 1;
+    if (number == 0) break;
+    const TaskSlot slot = tasks_.find(number);
+    if (is_terminal(tasks_[slot].phase)) continue;
+    if (is_at_worker(tasks_[slot].phase)) {
+      detach_from_worker(slot, now);
+      end_attempt(slot, Attempt::Ending::lost, "the daemon was stopped", now);
+    } else {
+      take_out(slot);
+    }
+    Failure f;
+    f.kind = ErrorKind::lost;
+    f.message = "the daemon was stopped before this task ended, and it keeps tasks in memory only";
+    finish(slot, Phase::failed, std::move(f), {}, now, actions);
+  }
+  if (!abandoned()) more_now_ = true;
 }
 
 }  // namespace futured::scheduler

@@ -1,3 +1,4 @@
+// A turn, and when the next one is wanted.
 #include "daemon/scheduler/scheduler.hpp"
 
 #include <algorithm>
@@ -7,19 +8,6 @@ namespace futured::scheduler {
 namespace {
 constexpr std::size_t kRetentionPortion = 4096;
 }  // namespace
-
-/// Its retention is over.
-void Scheduler::unkeep(TaskSlot slot) {
-  TaskRecord& t = tasks_[slot];
-  if ((t.flags & kKept) == 0) return;
-  t.flags &= static_cast<std::uint8_t>(~kKept);
-  if (t.watchers == 0) {
-    --counts_.kept_tasks;
-    counts_.kept_bytes -= t.payload.size();
-    counts_.bytes += t.payload.size();
-  }
-  forget_if_free(slot);
-}
 
 void Scheduler::handle(const Event& event, Time now, Actions& actions) {
   std::visit([&](const auto& e) { on(e, now, actions); }, event);
@@ -53,6 +41,15 @@ void Scheduler::advance(Time now, Actions& actions) {
   changes_.clear();
   actions.forgotten.insert(actions.forgotten.end(), forgotten_.begin(), forgotten_.end());
   forgotten_.clear();
+}
+
+/// What could be long, in portions.
+void Scheduler::sweep(Time now, Actions& actions) {
+  std::size_t portion = kSweepPortion;
+  abandon_portion(now, actions);
+  sweep_sessions(portion, now, actions);
+  link_portion(portion, now, actions);
+  release_portion(portion, now, actions);
 }
 
 Time Scheduler::next_deadline() const {

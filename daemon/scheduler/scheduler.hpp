@@ -120,27 +120,62 @@ class Scheduler {
  private:
   friend struct Invariants;
 
-  // clients.cpp
+  // sessions.cpp
   void on(const event::ClientHello&, Time, Actions&);
   void on(const event::ClientGone&, Time, Actions&);
+  void grant(SessionId id);
+  void feed_starved(Actions& actions);
+  void bury_if_free(SessionId id, Actions& actions);
+  void sweep_sessions(std::size_t& portion, Time now, Actions& actions);
+  TaskSlot find_seq(const Session& session, Seq seq, bool& issued) const;
+
+  // submits.cpp
+  struct Placement {
+    ClassId cls = kNoClass;
+    std::string refusal, warning;
+  };
   void on(const event::Submit&, Time, Actions&);
+  Placement place(const Spec& spec) const;
+  SpecId add_spec(const Spec& spec, ClassId cls, SessionId session);
+  void drop_spec(SpecId spec);
+
+  // deliveries.cpp
   void on(const event::Delivered&, Time, Actions&);
+  void want_delivery(SessionId id);
+  void deliver(SessionId id, TaskSlot slot, std::uint64_t handle);
+  void flush_deliveries(Actions& actions);
+  void take_up_to(SessionId id, std::uint64_t processed);
+  void owe(SessionId id, std::int64_t bytes);
+
+  // followers.cpp
+  void on(const event::Attach&, Time, Actions&);
+  void follow(SessionId id, std::uint64_t handle, TaskSlot slot, bool live_output);
+  void unfollow(SessionId id, std::uint64_t handle);
+
+  // cancels.cpp
   void on(const event::Cancel&, Time, Actions&);
   void on(const event::CancelTask&, Time, Actions&);
-  void on(const event::Attach&, Time, Actions&);
-  void on(const event::Drain&, Time, Actions&);
-  void on(const event::Abandon&, Time, Actions&);
-  void abandon_portion(Time now, Actions& actions);
+  Verdict cancel(TaskSlot slot, bool running_too, Time grace, Time now, Actions& actions, bool& pending);
+  void settle_cancel(TaskSlot slot, Verdict verdict, Actions& actions);
+
+  // forgetting.cpp
+  void on(const event::Forget&, Time, Actions&);
+  void release(TaskSlot slot);
+  void unkeep(TaskSlot slot);
+  void forget_if_free(TaskSlot slot);
+  void extent_closed(const Extent& extent);
 
   // orders.cpp
   void on(const event::SubmitOwn&, Time, Actions&);
-  void on(const event::Forget&, Time, Actions&);
   void on(const event::HasOutput&, Time, Actions&);
   void on(const event::Watched&, Time, Actions&);
   void on(const event::SetPaused&, Time, Actions&);
   void on(const event::SetLimit&, Time, Actions&);
   void on(const event::CloseGroup&, Time, Actions&);
+  void on(const event::Drain&, Time, Actions&);
+  void on(const event::Abandon&, Time, Actions&);
   void apply_pauses(Actions& actions);
+  void abandon_portion(Time now, Actions& actions);
 
   // lifecycle.cpp
   std::uint64_t* bucket(Phase phase);
@@ -183,33 +218,9 @@ class Scheduler {
   void drop_aliases(TaskNumber number);
   void tell_existing(Accepted& accepted) const;
 
-  struct Placement {
-    ClassId cls = kNoClass;
-    std::string refusal, warning;
-  };
-  Placement place(const Spec& spec) const;
-  void deliver(SessionId id, TaskSlot slot, std::uint64_t handle);
-  void flush_deliveries(Actions& actions);
-  void take_up_to(SessionId id, std::uint64_t processed);
-  void release(TaskSlot slot);
-  void forget_if_free(TaskSlot slot);
-  void unkeep(TaskSlot slot);
-  void owe(SessionId id, std::int64_t bytes);
-  void follow(SessionId id, std::uint64_t handle, TaskSlot slot, bool live_output);
-  void unfollow(SessionId id, std::uint64_t handle);
-  SpecId add_spec(const Spec& spec, ClassId cls, SessionId session);
-  void drop_spec(SpecId spec);
-  void extent_closed(const Extent& extent);
-  void bury_if_free(SessionId id, Actions& actions);
+  // scheduler.cpp
   void sweep(Time now, Actions& actions);
-  void sweep_sessions(std::size_t& portion, Time now, Actions& actions);
-  Verdict cancel(TaskSlot slot, bool running_too, Time grace, Time now, Actions& actions, bool& pending);
-  void settle_cancel(TaskSlot slot, Verdict verdict, Actions& actions);
   std::uint64_t live_tasks() const { return counts_.waiting + counts_.queued + counts_.running; }
-  void want_delivery(SessionId id);
-  void grant(SessionId id);
-  void feed_starved(Actions& actions);
-  TaskSlot find_seq(const Session& session, Seq seq, bool& issued) const;
 
   // workers.cpp
   void on(const event::PoolDefined&, Time, Actions&);
@@ -239,6 +250,7 @@ class Scheduler {
 
   const Class& class_of(TaskSlot slot) const { return table_.classes[specs_[tasks_[slot].spec].cls]; }
 
+  static constexpr std::size_t kSweepPortion = 4096;  ///< tasks touched per turn by long work
   const Limits limits_;
   const std::uint32_t epoch_;
   bool draining_ = false;

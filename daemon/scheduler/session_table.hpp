@@ -12,6 +12,9 @@
 
 namespace futured::scheduler {
 
+/// Handles of a session's own tasks are their seqs; from here on they are of tasks that it attached to.
+inline constexpr std::uint64_t kAttachBit = std::uint64_t{1} << 40;
+
 /// A terminal outcome on its way to a client; its position in the ring is its delivery number.
 struct Delivery {
   TaskSlot task = kNoSlot;

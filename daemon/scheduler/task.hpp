@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/scheduler/event.hpp"
@@ -111,6 +112,29 @@ struct Attempt {
   } ending = Ending::none;
   std::string message;
 };
+
+/// As people and programs are told it; empty while it goes on.
+inline constexpr std::string_view name(Attempt::Ending ending) {
+  switch (ending) {
+    case Attempt::Ending::none:
+      return "";
+    case Attempt::Ending::succeeded:
+      return "succeeded";
+    case Attempt::Ending::failed:
+      return "failed";
+    case Attempt::Ending::crashed:
+      return "crashed";
+    case Attempt::Ending::cancelled:
+      return "cancelled";
+    case Attempt::Ending::recalled:
+      return "recalled";
+    case Attempt::Ending::timed_out:
+      return "timeout";
+    case Attempt::Ending::lost:
+      return "lost";
+  }
+  return "";
+}
 
 /// Why a call was told to stop; a stronger cause takes the place of a weaker one.
 enum class Stop : std::uint8_t { none, timeout, deadline, cancel };

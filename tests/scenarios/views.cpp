@@ -9,34 +9,12 @@ namespace futured::scheduler::scenario {
 
 namespace {
 
-std::string_view word(Attempt::Ending e) {
-  switch (e) {
-    case Attempt::Ending::none:
-      break;
-    case Attempt::Ending::succeeded:
-      return "succeeded";
-    case Attempt::Ending::failed:
-      return "failed";
-    case Attempt::Ending::crashed:
-      return "crashed";
-    case Attempt::Ending::cancelled:
-      return "cancelled";
-    case Attempt::Ending::recalled:
-      return "recalled";
-    case Attempt::Ending::timed_out:
-      return "timed out";
-    case Attempt::Ending::lost:
-      return "lost";
-  }
-  return "none";
-}
-
 std::string describe(const Scene& scene, const Attempt& a) {
   std::string out = "  attempt " + std::to_string(a.number) + " at " + scene.cast.worker_name(a.worker) + ": ";
   if (a.ending == Attempt::Ending::none) {
     out += a.started != 0 ? "running" : "sent";
   } else {
-    out += word(a.ending);
+    out += name(a.ending);
   }
   return a.message.empty() ? out : out + " (" + a.message + ")";
 }
