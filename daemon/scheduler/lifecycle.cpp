@@ -267,8 +267,8 @@ std::uint64_t Scheduler::draw() {  // splitmix64
   return z ^ (z >> 31);
 }
 
-/// Doubles with each retry spent, up to its maximum, give or take a quarter by chance, so that what failed together
-/// does not come back together.
+/// Doubles with each retry spent, give or take a quarter by chance, so that what failed together does not come back
+/// together; never longer than its maximum, but for what the attempt itself asked for.
 Time Scheduler::backoff(TaskSlot slot, Time retry_after) {
   const Spec& s = spec(slot);
   const std::uint32_t spent = tasks_.side(slot).spent_retries;
@@ -279,8 +279,9 @@ Time Scheduler::backoff(TaskSlot slot, Time retry_after) {
   }
   if (s.backoff_max_ns > 0) wait = std::min(wait, s.backoff_max_ns);
   if (wait > 0) {
-    const Time quarter = wait / 4;
-    wait += static_cast<Time>(draw() % (static_cast<std::uint64_t>(quarter) * 2 + 1)) - quarter;
+    const Time least = wait - wait / 4;
+    const Time most = s.backoff_max_ns > 0 ? std::min(wait + wait / 4, s.backoff_max_ns) : wait + wait / 4;
+    wait = least + static_cast<Time>(draw() % (static_cast<std::uint64_t>(most - least) + 1));
   }
   return std::max(wait, retry_after);
 }
@@ -305,10 +306,19 @@ void Scheduler::replace_payload(TaskSlot slot, Slice payload) {
   t.payload = std::move(payload);
 }
 
+/// It is refused and never will be taken as it is.
 void Scheduler::reject(TaskSlot slot, ErrorKind kind, std::string message, Time now, Actions& actions) {
   Failure f;
   f.kind = kind;
   f.permanent = true;
+  f.message = std::move(message);
+  finish(slot, Phase::failed, std::move(f), {}, now, actions);
+}
+
+/// Likewise, but another try may help.
+void Scheduler::refuse_for_now(TaskSlot slot, std::string message, Time now, Actions& actions) {
+  Failure f;
+  f.kind = ErrorKind::rejected;
   f.message = std::move(message);
   finish(slot, Phase::failed, std::move(f), {}, now, actions);
 }

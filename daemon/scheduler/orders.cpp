@@ -1,4 +1,4 @@
-// What the operator and the daemon itself order: tasks of its own, forgetting, pauses, limits, groups.
+// What the operator and the daemon itself order: tasks of its own, pauses, limits, groups, the end.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -40,6 +40,8 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   if (tasks_.seal(extent)) extent_closed(sealed);
   if (placement.cls == kNoClass) {
     reject(slot, ErrorKind::rejected, placement.refusal, now, actions);
+  } else if (draining_) {
+    refuse_for_now(slot, "the daemon is shutting down; submit again when it is back", now, actions);
   } else {
     if (!own.key.empty()) take_key(slot);
     admit(slot, now);

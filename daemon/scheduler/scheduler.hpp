@@ -202,6 +202,7 @@ class Scheduler {
   void join_group(SpecId spec);
   void group_ended(GroupId group, Phase phase);
   void reject(TaskSlot slot, ErrorKind kind, std::string message, Time now, Actions& actions);
+  void refuse_for_now(TaskSlot slot, std::string message, Time now, Actions& actions);
 
   // dependencies.cpp
   void link_portion(std::size_t& portion, Time now, Actions& actions);

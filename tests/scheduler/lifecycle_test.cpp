@@ -171,3 +171,38 @@ TEST_CASE("the same events give the same actions") {
   CHECK(first.size() > 1000);
   CHECK(first == story());
 }
+
+TEST_CASE("a backoff is never longer than its maximum, and still differs from task to task") {
+  constexpr Time kMs = 1'000'000;
+  Time shortest = kNever, longest = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Bench b({}, 7, seed);
+    const WorkerId w = b.worker(1, 10);
+    const SessionId c = b.hello();
+    Spec s = Bench::spec();
+    s.retries = 1;
+    s.backoff_ns = seed % 2 == 0 ? 1000 * kMs : 900 * kMs;
+    s.backoff_max_ns = 1000 * kMs;
+    const TaskNumber n = b.submit(c, 1, s);
+    b.ran_badly(w, b.token(n));
+    const Time wait = b.s.tasks().side_if(b.slot(n))->due - b.now;
+    shortest = std::min(shortest, wait);
+    longest = std::max(longest, wait);
+    CHECK(wait <= s.backoff_max_ns);
+    CHECK(wait >= s.backoff_ns * 3 / 4);
+  }
+  CHECK(longest - shortest > 200 * kMs);
+}
+
+TEST_CASE("a daemon that leaves refuses tasks of its own too") {
+  Bench b;
+  const WorkerId w = b.worker(1, 10);
+  b.step(event::Drain{});
+  const Spec sp = Bench::spec();
+  const TaskNumber n = b.s.tasks().next_number();
+  b.step(event::SubmitOwn{&sp, Slice::copy("in"), 0});
+  CHECK(b.phase(n) == Phase::failed);
+  CHECK(b.s.tasks().side_if(b.slot(n))->failure->kind == ErrorKind::rejected);
+  CHECK(b.s.counts().queued == 0);
+  CHECK(b.runs_of(w).empty());
+}

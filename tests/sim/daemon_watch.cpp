@@ -101,6 +101,16 @@ void Daemon::after(const Event& event) {
       oracle.taken(key, number, {s->stream, seq}, world_.now(), turns_);
       watch_taken(number);
     }
+  } else if (const auto* ran = std::get_if<event::Ran>(&event)) {
+    for (const AttemptToken& token : ran->tokens) {
+      const TaskSlot slot = core_.tasks().find(token.task);
+      if (slot == kNoSlot || core_.tasks()[slot].phase != Phase::waiting) continue;
+      const Time most = core_.spec(slot).backoff_max_ns;
+      if (most <= 0 || core_.tasks().side_if(slot)->due == 0) continue;
+      if (core_.tasks().side_if(slot)->due - world_.now() > std::max(most, oracle.life_now(token.task)->retry_after)) {
+        throw Violation("task " + std::to_string(token.task) + " backs off for longer than its maximum");
+      }
+    }
   } else if (std::holds_alternative<event::SubmitOwn>(event)) {
     const TaskNumber number = next_before_;
     if (core_.tasks().next_number() == number) return;  // it is there already
