@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -17,6 +18,12 @@
 namespace futured::bench {
 namespace fs = std::filesystem;
 
+double thread_seconds() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 double percentile(std::vector<double> sample, double p) {
   if (sample.empty()) throw Failure("no samples");
   const auto at = static_cast<std::size_t>(p * static_cast<double>(sample.size() - 1) + 0.5);
@@ -25,8 +32,8 @@ double percentile(std::vector<double> sample, double p) {
 }
 
 bool Figure::meets_target() const {
-  const double seen = target_ratio != 0 ? ratio() : value;
-  const double wanted = target_ratio != 0 ? target_ratio : target;
+  const double seen = target_ratio ? ratio() : value;
+  const double wanted = target_ratio ? *target_ratio : target.value_or(0);
   return more_is_better ? seen >= wanted : seen <= wanted;
 }
 
@@ -42,7 +49,7 @@ std::string show(double value) {
 std::string show_target(const Figure& f) {
   if (!f.has_target()) return "-";
   const std::string sign = f.more_is_better ? ">= " : "<= ";
-  return sign + (f.target_ratio != 0 ? show(f.target_ratio) + " x" : show(f.target)) +
+  return sign + (f.target_ratio ? show(*f.target_ratio) + " x" : show(f.target.value_or(0))) +
          (f.meets_target() ? " met" : " MISSED");
 }
 
@@ -50,11 +57,12 @@ std::string show_target(const Figure& f) {
 
 void Report::add(const Figure& f) {
   if (!std::exchange(head_printed_, true)) {
-    std::printf("%-44s %12s %-8s %12s %7s  %-20s %s\n", "figure", "value", "", "floor", "ratio", "target", "floor is");
+    std::printf("%-54s %10s %-9s %10s %7s  %-18s %s\n", "figure", "value", "", "floor", "ratio", "target", "beside");
   }
-  std::printf("%-44s %12s %-8s %12s %7s  %-20s %s\n", f.name.c_str(), show(f.value).c_str(), f.unit.c_str(),
+  const std::string beside = f.median ? "median " + show(*f.median) : f.floor_name;
+  std::printf("%-54s %10s %-9s %10s %7s  %-18s %s\n", f.name.c_str(), show(f.value).c_str(), f.unit.c_str(),
               f.floor == 0 ? "-" : show(f.floor).c_str(), f.floor == 0 ? "-" : show(f.ratio()).c_str(),
-              show_target(f).c_str(), f.floor_name.c_str());
+              show_target(f).c_str(), beside.c_str());
   std::fflush(stdout);
   figures_.push_back(f);
 }
@@ -76,8 +84,9 @@ bool Report::write_json(const fs::path& path) const {
       one["floor_name"] = f.floor_name;
       one["ratio"] = f.ratio();
     }
-    if (f.target != 0) one["target"] = f.target;
-    if (f.target_ratio != 0) one["target_ratio"] = f.target_ratio;
+    if (f.median) one["median"] = *f.median;
+    if (f.target) one["target"] = *f.target;
+    if (f.target_ratio) one["target_ratio"] = *f.target_ratio;
     if (f.has_target()) one["met"] = f.meets_target();
     one["more_is_better"] = f.more_is_better;
     all.push_back(std::move(one));

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ class Failure : public std::runtime_error {
 inline double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
+/// Processor time of this thread in seconds: of a machine on which others are busy too it is what does not depend on
+/// them.
+double thread_seconds();
 /// Of a non-empty sample; p from 0 to 1. percentile(s, 0.5) is the median.
 double percentile(std::vector<double> sample, double p);
 inline double median(std::vector<double> sample) { return percentile(std::move(sample), 0.5); }
@@ -33,13 +37,14 @@ struct Figure {
   std::string unit;
   double floor = 0;        ///< what the bare machinery takes for the same work, in the same run; 0: no floor
   std::string floor_name;  ///< what that machinery is
-  /// The target, either of the figure itself or of its ratio to the floor; 0: none.
-  double target = 0;
-  double target_ratio = 0;
+  /// The target, either of the figure itself or of its ratio to the floor.
+  std::optional<double> target;
+  std::optional<double> target_ratio;
   bool more_is_better = false;
+  std::optional<double> median;  ///< of the same sample, if the figure is the maximum of one
 
   double ratio() const { return floor == 0 ? 0 : value / floor; }
-  bool has_target() const { return target != 0 || target_ratio != 0; }
+  bool has_target() const { return target || target_ratio; }
   bool meets_target() const;
 };
 

@@ -8,5 +8,7 @@ namespace futured::bench {
 void throughput(Report& report);
 void round_trip(Report& report);
 void downloads(Report& report);
+void state_change(Report& report);
+void memory(Report& report);
 
 }  // namespace futured::bench

@@ -21,11 +21,13 @@ constexpr Bench kBenches[] = {
     {"throughput", "no-op tasks per second through client, daemon and 2 worker processes", futured::bench::throughput},
     {"round_trip", "submit to result, one task at a time, three processes", futured::bench::round_trip},
     {"downloads", "pages of 0.2 s by the async lane", futured::bench::downloads},
+    {"state_change", "what a task costs the scheduler, with 1000 and with 1 M queued", futured::bench::state_change},
+    {"memory", "what a queued task takes, 1 M of them", futured::bench::memory},
 };
 
 void usage(std::FILE* out) {
   std::fputs("usage: futured-bench [--json FILE] [NAME...]\n", out);
-  for (const Bench& b : kBenches) std::fprintf(out, "  %-12s %s\n", b.name, b.summary);
+  for (const Bench& b : kBenches) std::fprintf(out, "  %-14s %s\n", b.name, b.summary);
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ void round_trip(Report& report) {
   figure.name = "round trip p99, ipc, idle";
   figure.value = median(p99);
   figure.floor = median(floor99);
-  figure.target_ratio = 0;
+  figure.target_ratio.reset();
   report.add(figure);
 }
 
