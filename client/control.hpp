@@ -138,7 +138,8 @@ class Control {
 
   /// `now`: it is killed, else it drains.
   Status end_worker(WorkerId worker, bool now, Nanos timeout);
-  Status reload(Nanos timeout);
+  /// The daemon reads its configuration file again. Invalid: what is wrong with it, and where; nothing has changed.
+  Result<v1::Reloaded> reload(Nanos timeout);
 
  private:
   /// Asks again when the connection is lost meanwhile: for questions that may be asked twice.

@@ -199,10 +199,12 @@ Status Control::end_worker(WorkerId worker, bool now, Nanos timeout) {
   return order(request, timeout);
 }
 
-Status Control::reload(Nanos timeout) {
+Result<v1::Reloaded> Control::reload(Nanos timeout) {
   v1::Request request;
   request.mutable_reload();
-  return order(request, timeout);
+  auto reply = this->request(request, timeout);
+  if (!reply.ok()) return reply.status();
+  return std::move(*reply->mutable_reloaded());
 }
 
 }  // namespace futured

@@ -206,6 +206,11 @@ void read_environment(const char* const* environment, std::vector<Setting>& out)
   }
 }
 
+std::string working_folder() {
+  std::error_code error;
+  return std::filesystem::current_path(error).string();
+}
+
 std::string program_folder() {
   std::array<char, PATH_MAX> path{};
   const ssize_t n = readlink("/proc/self/exe", path.data(), path.size() - 1);
@@ -215,10 +220,12 @@ std::string program_folder() {
 
 }  // namespace
 
-Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, const char* const* environment) {
+Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, const char* const* environment,
+                                     const std::string& folder) {
   std::vector<Setting> flags;
   std::vector<Setting> variables;
   ConfigDraft parsed;
+  parsed.options.folder = folder.empty() ? working_folder() : folder;
   if (Status s = read_flags(arguments, flags, parsed.options.text); !s.ok()) return s;
   if (!parsed.options.text.empty()) {
     parsed.options.text = parsed.options.text == "help" ? help_text() : "futured " FUTURED_VERSION "\n";
@@ -234,10 +241,10 @@ Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, 
   }
   ConfigFile file;
   if (!path.empty()) {
-    auto read = read_config_file(path);
+    parsed.options.config_file = absolute(path, parsed.options.folder);
+    auto read = read_config_file(folder.empty() ? path : parsed.options.config_file);
     if (!read) return read.status();
     file = std::move(*read);
-    parsed.options.config_file = absolute(path);
   }
 
   parsed.pool.processes = usable_cpus();
@@ -288,6 +295,16 @@ Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, 
   return parsed.options;
 }
 
+Result<DaemonConfig> read_again(const std::vector<std::string>& arguments, const char* const* environment,
+                                const ProgramOptions& start, std::vector<std::string>& others) {
+  auto read = parse_options(arguments, environment, start.folder);
+  if (!read) return read.status();
+  if (read->log_file != start.log_file) others.emplace_back("log_file");
+  if (read->pidfile != start.pidfile) others.emplace_back("pidfile");
+  if (read->daemon.listen.empty() && start.listens_by_default) read->daemon.listen = start.daemon.listen;
+  return std::move(read->daemon);
+}
+
 std::string start_line(const DaemonConfig& config, const std::vector<std::string>& endpoints, std::size_t task_types) {
   std::string line = "futured " FUTURED_VERSION " (pid " + std::to_string(getpid()) + ") listens on ";
   if (endpoints.empty()) line += "nothing";
@@ -316,7 +333,7 @@ Result<std::string> find_worker_program() {
   }
   std::string looked;
   for (const std::string& place : places) {
-    if (access(place.c_str(), X_OK) == 0) return absolute(place);
+    if (access(place.c_str(), X_OK) == 0) return absolute(place, working_folder());
     looked += (looked.empty() ? "" : ", ") + place;
   }
   return Status(Code::not_found, "found no futured-worker to run (looked at " + looked +
@@ -335,7 +352,7 @@ std::vector<std::string> default_plugin_dirs(const std::string& worker_program) 
   places.emplace_back(FUTURED_PLUGINDIR);
   for (const std::string& place : places) {
     std::error_code error;
-    if (std::filesystem::is_directory(place, error)) return {absolute(place)};
+    if (std::filesystem::is_directory(place, error)) return {absolute(place, working_folder())};
   }
   return {};
 }

@@ -1,5 +1,5 @@
 // The configuration of the program futured: flags beat environment (FUTURED_*) beat file beat default. A flag is a key
-// of the TOML file with `-` for `_`. Parsed once at start, on the main thread; the result is a value.
+// of the TOML file with `-` for `_`. Parsed at start, and again for a reload; the result is a value.
 #pragma once
 
 #include <string>
@@ -11,18 +11,27 @@
 namespace futured::daemon {
 
 struct ProgramOptions {
-  DaemonConfig daemon;  ///< paths are absolute; handle_signals is set
-  std::string config_file;
-  std::string log_file;  ///< empty: standard error
+  DaemonConfig daemon;      ///< paths are absolute; handle_signals is set
+  std::string config_file;  ///< absolute; empty: none
+  std::string folder;       ///< where relative paths start
+  std::string log_file;     ///< empty: standard error
   std::string pidfile;
   bool daemonize = false;
   bool check_config = false;
-  std::string text;  ///< not empty: print this (--help, --version) and exit with 0
+  bool listens_by_default = false;  ///< set by who fills in daemon.listen
+  std::string text;                 ///< not empty: print this (--help, --version) and exit with 0
 };
 
 /// Invalid: a sentence that names the flag, variable or file:line that is wrong, and the nearest valid one.
-/// `environment` is as in main: null-terminated, "NAME=value".
-Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, const char* const* environment);
+/// `environment` is as in main: null-terminated, "NAME=value". Relative paths start at `folder`, if it is empty at the
+/// working directory: a daemon in the background has another than it was started in.
+Result<ProgramOptions> parse_options(const std::vector<std::string>& arguments, const char* const* environment,
+                                     const std::string& folder = {});
+
+/// The configuration as it is now for a program that began with `start`, by the same words. Appends the keys outside
+/// of DaemonConfig that differ. Invalid: as parse_options().
+Result<DaemonConfig> read_again(const std::vector<std::string>& arguments, const char* const* environment,
+                                const ProgramOptions& start, std::vector<std::string>& others);
 
 /// The one line that is logged at start.
 std::string start_line(const DaemonConfig& config, const std::vector<std::string>& endpoints, std::size_t task_types);

@@ -24,10 +24,8 @@ bool is_name(std::string_view text) {
              std::string_view::npos;
 }
 
-std::string absolute(const std::string& path) {
-  std::error_code error;
-  const auto full = std::filesystem::absolute(path, error);
-  return path.empty() || error ? path : full.lexically_normal().string();
+std::string absolute(const std::string& path, const std::string& folder) {
+  return path.empty() ? path : (std::filesystem::path(folder) / path).lexically_normal().string();
 }
 
 namespace {
@@ -115,7 +113,7 @@ const std::vector<ConfigGroup>& config_groups() {
                  return {Code::invalid, "tcp://ADDRESS:PORT with a port from 0 to 65535, not \"" + e + "\""};
                }
              }
-             p.options.daemon.listen.push_back(relative ? "ipc://" + absolute(path) : e);
+             p.options.daemon.listen.push_back(relative ? "ipc://" + absolute(path, p.options.folder) : e);
            }
            return {};
          }},
@@ -142,12 +140,12 @@ const std::vector<ConfigGroup>& config_groups() {
         {"plugin_dirs", "plugin-dir", "FOLDER", "searched for *.so; repeat it for more", true, ConfigKey::anywhere,
          [](ConfigDraft& p, Values v) -> Status {
            p.options.daemon.plugin_dirs.clear();
-           for (const std::string& dir : v) p.options.daemon.plugin_dirs.push_back(absolute(dir));
+           for (const std::string& dir : v) p.options.daemon.plugin_dirs.push_back(absolute(dir, p.options.folder));
            return {};
          }},
         {"worker_program", "", "FILE", "futured-worker, if it is not beside this program", false, ConfigKey::anywhere,
          [](ConfigDraft& p, Values v) -> Status {
-           p.options.daemon.worker_program = absolute(v[0]);
+           p.options.daemon.worker_program = absolute(v[0], p.options.folder);
            return {};
          }}}},
       {"Limits",
@@ -187,12 +185,12 @@ const std::vector<ConfigGroup>& config_groups() {
          }},
         {"log_file", "", "FILE", "appended to instead of standard error", false, ConfigKey::anywhere,
          [](ConfigDraft& p, Values v) -> Status {
-           p.options.log_file = absolute(v[0]);
+           p.options.log_file = absolute(v[0], p.options.folder);
            return {};
          }},
         {"pidfile", "", "FILE", "holds the process id while the daemon accepts connections", false, ConfigKey::anywhere,
          [](ConfigDraft& p, Values v) -> Status {
-           p.options.pidfile = absolute(v[0]);
+           p.options.pidfile = absolute(v[0], p.options.folder);
            return {};
          }},
         {"daemonize", "", "", "go to the background; return when connections are accepted", false,
@@ -241,8 +239,8 @@ std::string help_text() {
       "\n  --help, --version\n\n"
       "Without --listen the socket is $XDG_RUNTIME_DIR/futured/futured.sock, else "
       "~/.local/state/futured/run/futured.sock\n"
-      "(root: /run/futured/futured.sock). SIGTERM lets running tasks finish, a second one does not. SIGHUP changes\n"
-      "nothing: the configuration is read at start.\n";
+      "(root: /run/futured/futured.sock). SIGTERM lets running tasks finish, a second one does not. SIGHUP reads\n"
+      "the configuration file again, as `fut reload` does.\n";
   return out;
 }
 

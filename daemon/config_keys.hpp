@@ -50,7 +50,7 @@ std::string help_text();
 Status read_number(const std::string& text, std::uint64_t low, std::uint64_t high, std::uint64_t& out);
 /// 1 to 64 of A-Z a-z 0-9 _ . -
 bool is_name(std::string_view text);
-/// Relative to the working directory of now; an empty path stays empty.
-std::string absolute(const std::string& path);
+/// A relative path starts at `folder`; an empty path stays empty.
+std::string absolute(const std::string& path, const std::string& folder);
 
 }  // namespace futured::daemon

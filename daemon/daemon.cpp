@@ -32,6 +32,15 @@ Status validate(const DaemonConfig& config) {
 
 Result<std::unique_ptr<Daemon>> Daemon::create(DaemonConfig config) {
   if (Status s = validate(config); !s.ok()) return s;
+  DaemonConfig written = config;
+  if (config.read_again) {
+    written.read_again = [read = std::move(config.read_again)](std::vector<std::string>& others) {
+      auto again = read(others);
+      if (!again) return again;
+      const Status valid = validate(*again);
+      return valid.ok() ? std::move(again) : Result<DaemonConfig>(valid);
+    };
+  }
   daemon::Parts parts;
   if (config.handle_signals) parts.signals = std::make_unique<daemon::Signals>();
   auto transport = daemon::Transport::open(config.listen, wire::kFrameLimit);
@@ -66,7 +75,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonConfig config) {
     }
     parts.supervisor = std::make_unique<daemon::Supervisor>(std::move(supervisor));
   }
-  return std::unique_ptr<Daemon>(std::make_unique<daemon::Server>(std::move(config), std::move(parts)));
+  return std::unique_ptr<Daemon>(
+      std::make_unique<daemon::Server>(std::move(config), std::move(written), std::move(parts)));
 }
 
 }  // namespace futured

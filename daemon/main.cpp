@@ -53,6 +53,11 @@ int main(int argc, char** argv) {
     auto endpoint = default_endpoint();
     if (!endpoint) return (*background)->failed(endpoint.status().message(), exit_code(endpoint.status()));
     options->daemon.listen.push_back(std::move(*endpoint));
+    options->listens_by_default = true;
+  }
+  if (!options->config_file.empty()) {
+    options->daemon.read_again = [words = std::vector<std::string>{argv + 1, argv + argc},
+                                  start = *options](auto& others) { return read_again(words, environ, start, others); };
   }
   auto daemon = futured::Daemon::create(std::move(options->daemon));
   if (!daemon) return (*background)->failed(daemon.status().message(), exit_code(daemon.status()));

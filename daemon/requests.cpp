@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "daemon/log.hpp"
 #include "daemon/queries.hpp"
+#include "daemon/reload.hpp"
 #include "daemon/server.hpp"
 
 namespace futured::daemon {
@@ -69,43 +71,12 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
     case v1::Request::kPools:
       answer_pools(context, reply);
       break;
-    case v1::Request::kScale: {
-      const v1::Scale& scale = request.scale();
-      if (parts_.supervisor == nullptr || config_.pools.empty()) {
-        status = {Code::invalid, "this daemon starts no workers: it has no pools"};
-        break;
-      }
-      if (scale.pool().empty() && config_.pools.size() > 1) {
-        status = {Code::invalid, "there are several pools: say which, as in `fut scale " + config_.pools[0].name + "=" +
-                                     std::to_string(scale.processes()) + "`"};
-        break;
-      }
-      if (scale.processes() > kMaxProcesses) {
-        status = {Code::invalid, "a pool has at most 1024 processes"};
-        break;
-      }
-      if (phase_ != Phase::working) {
-        status = {Code::refused, "the daemon is shutting down"};
-        break;
-      }
-      const std::string pool = scale.pool().empty() ? config_.pools[0].name : scale.pool();
-      std::vector<SpawnId> leaving;
-      if (!parts_.supervisor->scale(pool, scale.processes(), now, leaving)) {
-        status = {Code::not_found, "there is no pool '" + pool + "' here; `fut pool list` lists them"};
-        break;
-      }
-      handle(scheduler::event::PoolScaled{pool, scale.processes()}, now);
-      std::vector<WorkerId> drain;
-      for (const scheduler::Worker& w : core_.workers().workers) {
-        if (w.id != 0 && w.spawn != 0 && std::find(leaving.begin(), leaving.end(), w.spawn) != leaving.end()) {
-          drain.push_back(w.id);
-          std::erase(leaving, w.spawn);
-        }
-      }
-      for (const WorkerId w : drain) drain_worker(w, false, now);
-      for (const SpawnId spawn : leaving) parts_.supervisor->kill(spawn);  // not even connected: nothing to drain
+    case v1::Request::kScale:
+      status = scale(request.scale(), now);
       break;
-    }
+    case v1::Request::kReload:
+      status = reload(*reply.mutable_reloaded(), now);
+      break;
     case v1::Request::kShutdown:
       stop(request.shutdown().now() ? Stop::now : Stop::drain);
       break;
@@ -191,6 +162,79 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
   }
   carry_out(now);
   to_client(session, v1::KIND_REPLY, reply);
+}
+
+Status Server::scale(const v1::Scale& order, std::int64_t now) {
+  if (parts_.supervisor == nullptr || config_.pools.empty()) {
+    return {Code::invalid, "this daemon starts no workers: it has no pools"};
+  }
+  if (order.pool().empty() && config_.pools.size() > 1) {
+    return {Code::invalid, "there are several pools: say which, as in `fut scale " + config_.pools[0].name + "=" +
+                               std::to_string(order.processes()) + "`"};
+  }
+  if (order.processes() > kMaxProcesses) return {Code::invalid, "a pool has at most 1024 processes"};
+  if (phase_ != Phase::working) return {Code::refused, "the daemon is shutting down"};
+  const std::string pool = order.pool().empty() ? config_.pools[0].name : order.pool();
+  if (std::none_of(config_.pools.begin(), config_.pools.end(), [&](const PoolConfig& p) { return p.name == pool; })) {
+    return {Code::not_found, "there is no pool '" + pool + "' here; `fut pool list` lists them"};
+  }
+  scale(pool, order.processes(), now);
+  return {};
+}
+
+void Server::scale(const std::string& pool, std::uint32_t processes, std::int64_t now) {
+  std::vector<SpawnId> leaving;
+  parts_.supervisor->scale(pool, processes, now, leaving);
+  handle(scheduler::event::PoolScaled{pool, processes}, now);
+  std::vector<WorkerId> drain;
+  for (const scheduler::Worker& w : core_.workers().workers) {
+    if (w.id != 0 && w.spawn != 0 && std::find(leaving.begin(), leaving.end(), w.spawn) != leaving.end()) {
+      drain.push_back(w.id);
+      std::erase(leaving, w.spawn);
+    }
+  }
+  for (const WorkerId w : drain) drain_worker(w, false, now);
+  for (const SpawnId spawn : leaving) parts_.supervisor->kill(spawn);  // not even connected: nothing to drain
+}
+
+Status Server::reload(v1::Reloaded& into, std::int64_t now) {
+  const auto refuse_with = [](Status why) {
+    log_warning("nothing was reloaded: " + why.message());
+    return why;
+  };
+  if (!written_.read_again) {
+    return refuse_with(
+        {Code::not_found, "this daemon was started without a configuration file: there is nothing to read again"});
+  }
+  if (phase_ != Phase::working) return refuse_with({Code::refused, "the daemon is shutting down"});
+  std::vector<std::string> others;
+  const Result<DaemonConfig> read = written_.read_again(others);
+  if (!read) return refuse_with({Code::invalid, read.status().message() + "; the daemon goes on as before"});
+  // A pool may have been scaled since; now it is again as the file says.
+  for (PoolConfig& pool : written_.pools) pool.processes = parts_.supervisor->view(pool.name).wanted;
+  Reload reload = compare(written_, *read);
+  written_ = std::move(reload.config);
+  if (config_.log_level != written_.log_level) log_level(written_.log_level);
+  config_.log_level = written_.log_level;
+  config_.drain_timeout_ns = written_.drain_timeout_ns;
+  for (std::size_t i = 0; i < config_.pools.size(); ++i) {
+    const PoolConfig& pool = written_.pools[i];
+    config_.pools[i].processes = pool.processes;
+    if (parts_.supervisor->view(pool.name).wanted != pool.processes) scale(pool.name, pool.processes, now);
+  }
+  reload.needs_restart.insert(reload.needs_restart.end(), others.begin(), others.end());
+  std::string said;
+  const auto tell = [&](const std::vector<std::string>& list, const char* what, auto* field) {
+    for (const std::string& item : list) {
+      said += (&item == list.data() ? what : ", ") + item;
+      field->Add()->assign(item);
+    }
+  };
+  tell(reload.changed, "; ", into.mutable_changed());
+  if (reload.changed.empty()) said = "; nothing has changed";
+  tell(reload.needs_restart, "; needs a restart: ", into.mutable_needs_restart());
+  log_info("the configuration was read again" + said);
+  return {};
 }
 
 /// False: it has not ended, or it succeeded, or its input was not kept.

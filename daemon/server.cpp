@@ -59,8 +59,9 @@ std::uint32_t epoch_of(const std::string& instance) {
 std::int64_t monotonic_now() { return clock_ns(CLOCK_MONOTONIC); }
 std::int64_t unix_now() { return clock_ns(CLOCK_REALTIME); }
 
-Server::Server(DaemonConfig config, Parts parts)
+Server::Server(DaemonConfig config, DaemonConfig written, Parts parts)
     : config_(std::move(config)),
+      written_(std::move(written)),
       parts_(std::move(parts)),
       instance_(random_instance()),
       started_at_(monotonic_now()),
@@ -156,7 +157,7 @@ void Server::turn(std::int64_t now, bool fd_ready) {
     reap(now);
   }
   if (now >= next_heartbeat_) heartbeat(now);
-  if (fd_ready) take_signals();
+  if (fd_ready) take_signals(now);
   advance_stop(now);
   if (phase_ == Phase::working) schedules_.advance(core_, now, unix_now(), actions_);
   core_.advance(now, actions_);
@@ -441,11 +442,12 @@ void Server::begin_drain(std::int64_t now) {
   }
 }
 
-void Server::take_signals() {
+void Server::take_signals(std::int64_t now) {
   if (parts_.signals == nullptr) return;
   for (int signal = parts_.signals->next(); signal != 0; signal = parts_.signals->next()) {
     if (signal == SIGHUP) {
-      log_info("the configuration is read at start; restart to change it");
+      v1::Reloaded ignored;
+      (void)reload(ignored, now);  // the log says how it went
     } else {
       stop(stop_requested_.load() == 0 ? Stop::drain : Stop::now);
     }

@@ -38,7 +38,8 @@ struct Parts {
 
 class Server final : public Daemon {
  public:
-  Server(DaemonConfig config, Parts parts);
+  /// `written`: the configuration before what it leaves open was filled in.
+  Server(DaemonConfig config, DaemonConfig written, Parts parts);
 
   Status run() override;
   void stop(Stop how) override;
@@ -69,7 +70,7 @@ class Server final : public Daemon {
   void replace(WorkerId worker);
   void acknowledge(std::int64_t now);
   std::int64_t wait_until(std::int64_t now) const;
-  void take_signals();
+  void take_signals(std::int64_t now);
   void advance_stop(std::int64_t now);
   void begin_drain(std::int64_t now);
   void drain_worker(WorkerId worker, bool at_once, std::int64_t now);
@@ -85,6 +86,9 @@ class Server final : public Daemon {
   Status on_worker_message(Connection& c, const wire::Envelope& e, std::int64_t now);
 
   // requests.cpp
+  Status scale(const v1::Scale& order, std::int64_t now);
+  void scale(const std::string& pool, std::uint32_t processes, std::int64_t now);
+  Status reload(v1::Reloaded& into, std::int64_t now);
   bool retry(TaskNumber task, v1::Reply& reply, std::int64_t now);
   Status pause(const v1::Pause& order, std::int64_t now);
   Status set_limit(const v1::SetLimit& order, std::int64_t now);
@@ -118,7 +122,8 @@ class Server final : public Daemon {
                  Frames payloads = {});
   QueryContext query_context() const;
 
-  const DaemonConfig config_;
+  DaemonConfig config_;   ///< a reload changes some of it
+  DaemonConfig written_;  ///< the same as it was read
   Parts parts_;
   const std::string instance_;
   const std::int64_t started_at_;

@@ -308,7 +308,10 @@ const std::vector<Verb>& table() {
        .run = ping_verb},
       {.name = "reload",
        .words = "",
-       .summary = "the daemon reads its configuration and its plugins again",
+       .summary = "the daemon reads its configuration file again",
+       .details = "Flags and environment still beat the file. At once: log_level, drain_timeout, the processes of each "
+                  "pool. For the\n"
+                  "rest it says what needs a restart. If the file is wrong nothing changes, and the exit code is 65.",
        .examples = "fut reload",
        .run = reload_verb},
       {.name = "shutdown",

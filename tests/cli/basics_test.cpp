@@ -227,35 +227,6 @@ TEST_CASE("scale changes the number of processes, and wants the pool where there
   CHECK(desk.fut({"scale", "many"}).code == 2);
 }
 
-TEST_CASE("shutdown ends the daemon, and then there is none") {
-  Desk desk({"--processes", "1"});
-  CHECK(desk.fut({"run", "echo", "x"}).code == 0);
-  CHECK(desk.fut({"shutdown"}).code == 0);
-  CHECK(desk.daemon().program().wait_for_end(std::chrono::seconds(30)) == 0);
-  CHECK(desk.fut({"ping"}).code == 69);
-  Desk other({"--processes", "1"});
-  const Said task = other.fut({"submit", "sleep", "seconds=600"});
-  CHECK(task.code == 0);
-  CHECK(other.fut({"shutdown", "--now"}).code == 0);
-  CHECK(other.daemon().program().wait_for_end(std::chrono::seconds(30)) == 0);
-}
-
-TEST_CASE("a daemon that drains refuses new tasks for now, exit code 75") {
-  Desk desk({"--processes", "1"});
-  const Said number = desk.fut({"submit", "sleep", "seconds=600"});
-  while (desk.fut({"list", "-q", "state=running"}).out.empty()) {
-  }
-  FutProcess shutdown({"shutdown"}, desk.environment());
-  while (text_of(desk.fut({"status", "-j"}).json(), "draining") != "true") {
-  }
-  const Said run = desk.fut({"run", "echo", "x"});
-  CHECK(run.code == 75);
-  CHECK(has(run.err, "takes no new tasks"));
-  CHECK(desk.fut({"map", "echo"}, "x\n").code == 75);
-  CHECK(desk.fut({"cancel", "all", "--grace", "1s"}).code == 0);
-  CHECK(shutdown.finish().code == 0);
-}
-
 TEST_CASE("completions are valid for their shells") {
   const TempDir folder;
   for (const std::string shell : {"bash", "zsh", "fish"}) {

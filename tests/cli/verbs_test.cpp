@@ -351,7 +351,7 @@ TEST_CASE("groups are listed and closed, workers drained and killed, the configu
   CHECK(stage.fut({"group", "close", "nightly"}).code == 0);
   CHECK(stage.fut({"worker", "drain", "3", "4"}).code == 0);
   CHECK(stage.fut({"-j", "worker", "kill", "5"}).out == "{\"id\":5,\"now\":true}\n");
-  CHECK(stage.fut({"reload"}).code == 0);
+  CHECK(stage.fut({"-j", "reload"}).out == "{\"reloaded\":true,\"changed\":[],\"needs_restart\":[]}\n");
   const auto asked = stage.asked();
   REQUIRE(asked.size() == 7);
   CHECK(asked[1].groups().name() == "nightly");

@@ -98,6 +98,32 @@ TEST_CASE("paths are absolute, so that going to the background does not move the
   CHECK(o.daemonize);
 }
 
+TEST_CASE("what is read again starts at the same folder, and flags still beat the file") {
+  const TempFolder folder;
+  write_file(folder / "f.toml", "plugin_dirs = [\"file\"]\nlog_level = \"error\"\nthreads = 2\n");
+  const std::vector<std::string> words{"--config", "f.toml", "--threads", "4", "--log-file", "log"};
+  const char* const none[] = {nullptr};
+  auto start = parse_options(words, none, folder.path());
+  REQUIRE(start);
+  CHECK(start->config_file == folder / "f.toml");
+  CHECK(start->log_file == folder / "log");
+  CHECK(start->daemon.plugin_dirs[0] == folder / "file");
+  start->daemon.listen = {"ipc:///filled/in"};
+  start->listens_by_default = true;
+  write_file(folder / "f.toml", "pidfile = \"p\"\nlog_level = \"off\"\nthreads = 3\nlog_file = \"other\"\n");
+  std::vector<std::string> others;
+  auto again = read_again(words, none, *start, others);
+  REQUIRE(again);
+  CHECK(again->log_level == "off");
+  CHECK(again->pools[0].threads == 4);
+  CHECK(again->listen == std::vector<std::string>{"ipc:///filled/in"});
+  CHECK(others == std::vector<std::string>{"pidfile"});
+  write_file(folder / "f.toml", "\nthreads = 0\n");
+  again = read_again(words, none, *start, others);
+  REQUIRE_FALSE(again);
+  CHECK(again.status().message().rfind(folder / "f.toml:2: ", 0) == 0);
+}
+
 TEST_CASE("pools, ranges and plugin settings come from the file") {
   const File file(R"(
 listen = ["ipc:///run/futured/futured.sock"]

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct DaemonConfig {
   std::uint64_t max_queued_bytes = 4ULL << 30;                     ///< of their inputs and of results not yet taken
   std::int64_t drain_timeout_ns = 30'000'000'000;
   bool handle_signals = false;  ///< SIGTERM, SIGINT and SIGHUP belong to the daemon (the program futured)
+  /// Reads the configuration again, for a reload, on the thread of run(); appends the keys outside of this struct that
+  /// have changed. Null: it cannot be read again.
+  std::function<Result<DaemonConfig>(std::vector<std::string>& others)> read_again;
 };
 
 /// create() binds, probes the plugins and starts no thread; run() does the work.
