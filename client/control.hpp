@@ -138,6 +138,10 @@ class Control {
 
   /// `now`: it is killed, else it drains.
   Status end_worker(WorkerId worker, bool now, Nanos timeout);
+  /// Nothing more starts and no task is accepted, or does so again. `wait`: until no call is under way. The number
+  /// of those that are.
+  Result<std::uint64_t> drain(bool wait, Nanos timeout);
+  Result<std::uint64_t> undrain(Nanos timeout);
   /// The daemon reads its configuration file again. Invalid: what is wrong with it, and where; nothing has changed.
   Result<v1::Reloaded> reload(Nanos timeout);
 

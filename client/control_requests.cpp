@@ -199,6 +199,22 @@ Status Control::end_worker(WorkerId worker, bool now, Nanos timeout) {
   return order(request, timeout);
 }
 
+Result<std::uint64_t> Control::drain(bool wait, Nanos timeout) {
+  v1::Request request;
+  request.mutable_drain()->set_wait(wait);
+  const auto reply = this->request(request, timeout);
+  if (!reply.ok()) return reply.status();
+  return reply->count();
+}
+
+Result<std::uint64_t> Control::undrain(Nanos timeout) {
+  v1::Request request;
+  request.mutable_drain()->set_undo(true);
+  const auto reply = this->request(request, timeout);
+  if (!reply.ok()) return reply.status();
+  return reply->count();
+}
+
 Result<v1::Reloaded> Control::reload(Nanos timeout) {
   v1::Request request;
   request.mutable_reload();

@@ -118,6 +118,9 @@ bool Server::answer_parked(Parked& p, v1::Reply& reply, std::int64_t now) {
       return false;
     }
     reply.set_cursor(cursor);
+  } else if (p.request.has_drain()) {
+    if (core_.draining() && core_.at_workers() != 0) return false;
+    if (!core_.draining()) status = {Code::refused, "the drain was undone"};
   } else {
     const v1::LogQuery& q = p.request.log();
     const scheduler::TaskSlot slot = core_.tasks().find(q.task().number());

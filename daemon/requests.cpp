@@ -80,6 +80,17 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
     case v1::Request::kShutdown:
       stop(request.shutdown().now() ? Stop::now : Stop::drain);
       break;
+    case v1::Request::kDrain:
+      status = drain(request.drain(), now);
+      if (status.ok() && request.drain().wait() && core_.draining()) {
+        status = park(session, request, now);
+        if (status.ok()) {
+          carry_out(now);
+          return;
+        }
+      }
+      reply.set_count(core_.at_workers());
+      break;
     case v1::Request::kCancel: {
       const v1::CancelSelected& c = request.cancel();
       status = for_selected(context, c.selector(), c.cursor(), reply, [&](TaskNumber task) {
@@ -90,8 +101,10 @@ void Server::on_request(scheduler::SessionId session, const v1::Request& request
       break;
     }
     case v1::Request::kRetry:
-      status = for_selected(context, request.retry().selector(), request.retry().cursor(), reply,
-                            [&](TaskNumber task) { return retry(task, reply, now); });
+      status = core_.draining()
+                   ? Status(Code::refused, "the daemon is draining and takes no new tasks; try again later")
+                   : for_selected(context, request.retry().selector(), request.retry().cursor(), reply,
+                                  [&](TaskNumber task) { return retry(task, reply, now); });
       break;
     case v1::Request::kForget:
       status =
@@ -252,6 +265,19 @@ bool Server::retry(TaskNumber task, v1::Reply& reply, std::int64_t now) {
   reply.add_numbers(core_.tasks().next_number());
   handle(scheduler::event::SubmitOwn{&spec, side == nullptr ? Slice{} : side->input, task}, now);
   return true;
+}
+
+/// An operator's: it ends by another order, or with the daemon.
+Status Server::drain(const v1::DrainDaemon& order, std::int64_t now) {
+  if (phase_ != Phase::working) return {Code::refused, "the daemon is shutting down"};
+  if (order.undo() != core_.draining()) return {};
+  log_info(order.undo() ? "the drain is undone" : "draining, until that is undone: nothing more starts");
+  if (order.undo()) {
+    handle(scheduler::event::Undrain{}, now);
+  } else {
+    handle(scheduler::event::Drain{true}, now);
+  }
+  return {};
 }
 
 Status Server::pause(const v1::Pause& order, std::int64_t now) {

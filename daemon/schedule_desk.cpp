@@ -142,15 +142,15 @@ void ScheduleDesk::answer(v1::Reply& into) const {
 scheduler::Time ScheduleDesk::next_deadline(const scheduler::Scheduler& core, scheduler::Time now,
                                             WallTime unix_now) const {
   const WallTime due = table_.next_deadline();
-  // Room comes only with something that happens, and that is a turn.
-  if (due == schedules::kNever || core.full()) return scheduler::kNever;
+  // Room comes only with something that happens, and that is a turn; the end of a drain likewise.
+  if (due == schedules::kNever || core.full() || core.draining()) return scheduler::kNever;
   if (due <= unix_now) return now;
   return now + (due > unix_now + kLongestWait ? kLongestWait : due - unix_now);
 }
 
 void ScheduleDesk::advance(scheduler::Scheduler& core, scheduler::Time now, WallTime unix_now,
                            scheduler::Actions& actions) {
-  if (table_.next_deadline() > unix_now || core.full()) return;
+  if (table_.next_deadline() > unix_now || core.full() || core.draining()) return;
   // Whether a run has ended matters when the next one is due, and only then it is looked up.
   for (const std::string_view name : table_.due(unix_now)) find_ended(*table_.find(name), core);
   fires_.clear();

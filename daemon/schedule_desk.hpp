@@ -35,7 +35,8 @@ class ScheduleDesk {
   /// When advance() is wanted; scheduler::kNever if nothing is due until something else happens.
   scheduler::Time next_deadline(const scheduler::Scheduler& core, scheduler::Time now,
                                 schedules::WallTime unix_now) const;
-  /// Submits what is due. While the scheduler is full nothing is: what comes due then was missed (schedules/README.md).
+  /// Submits what is due. While the scheduler is full or drains nothing is: what comes due then was missed
+  /// (schedules/README.md).
   void advance(scheduler::Scheduler& core, scheduler::Time now, schedules::WallTime unix_now,
                scheduler::Actions& actions);
 

@@ -90,6 +90,7 @@ class Server final : public Daemon {
   void scale(const std::string& pool, std::uint32_t processes, std::int64_t now);
   Status reload(v1::Reloaded& into, std::int64_t now);
   bool retry(TaskNumber task, v1::Reply& reply, std::int64_t now);
+  Status drain(const v1::DrainDaemon& order, std::int64_t now);
   Status pause(const v1::Pause& order, std::int64_t now);
   Status set_limit(const v1::SetLimit& order, std::int64_t now);
   Status end_worker(const v1::EndWorker& order, std::int64_t now);

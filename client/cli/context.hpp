@@ -69,6 +69,7 @@ int schedule_remove_verb(Context&);
 int worker_drain_verb(Context&);
 int worker_kill_verb(Context&);
 int reload_verb(Context&);
+int drain_verb(Context&);
 
 /// All of them with their options, and the options of all.
 std::span<const Verb> verbs();

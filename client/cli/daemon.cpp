@@ -135,8 +135,7 @@ void Daemon::refuse_if_draining() {
   v1::Request request;
   request.mutable_status();
   if (ask(request).status().draining()) {
-    throw Failure(Exit::refused_now,
-                  "the daemon is ending and takes no new tasks: try again when it has been started again");
+    throw Failure(Exit::refused_now, "the daemon is draining and takes no new tasks: try again later");
   }
 }
 

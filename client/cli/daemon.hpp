@@ -79,7 +79,7 @@ class Daemon {
   /// Failure(input_refused): no such task; names the nearest.
   TaskInfo task(std::string_view name);
 
-  /// Failure(refused_now): the daemon ends and takes no new tasks. A full one only takes its time.
+  /// Failure(refused_now): the daemon drains and takes no new tasks. A full one only takes its time.
   void refuse_if_draining();
   /// The number of a task that was just submitted, as soon as the daemon has accepted it.
   TaskNumber accepted(const Future<std::string>& future);

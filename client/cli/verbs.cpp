@@ -49,6 +49,10 @@ constexpr std::array kSchedule{
     Option{"overlap", 0, "WHAT", "while its last task is not done: allow (default), skip, or replace that", false,
            "allow skip replace"},
 };
+constexpr std::array kDrain{
+    Option{"wait", 'w', "", "returns when nothing runs any more"},
+    Option{"undo", 0, "", "tasks are taken and started again"},
+};
 constexpr std::array kShutdown{Option{"now", 0, "", "what runs is stopped"}};
 
 constexpr std::string_view kInputHelp =
@@ -314,9 +318,20 @@ const std::vector<Verb>& table() {
                   "rest it says what needs a restart. If the file is wrong nothing changes, and the exit code is 65.",
        .examples = "fut reload",
        .run = reload_verb},
+      {.name = "drain",
+       .words = "",
+       .summary = "no task starts or is taken any more; the daemon stays",
+       .details = "What runs may finish, what is queued waits, schedules do not fire, and who submits is refused with "
+                  "exit code 75.\n"
+                  "'fut drain --undo' ends it, 'fut shutdown' ends the daemon.",
+       .examples = "fut drain --wait\nfut drain --undo",
+       .options = {kDrain},
+       .run = drain_verb},
       {.name = "shutdown",
        .words = "",
        .summary = "ends the daemon: what runs may finish",
+       .details = "It drains first, for drain_timeout at most, and then ends; what is left is lost without a store. "
+                  "This waits for it.",
        .examples = "fut shutdown\nfut shutdown --now",
        .options = {kShutdown},
        .run = shutdown_verb},

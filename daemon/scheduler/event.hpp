@@ -167,7 +167,7 @@ struct CancelTask {
   Time grace = 0;
 };
 /// A task of the daemon itself: of a schedule, or once more what has ended. Nobody waits for it; it is kept. Nothing
-/// happens if another task has its key.
+/// happens if another task has its key, or during a drain.
 struct SubmitOwn {
   const Spec* spec = nullptr;
   Slice payload;
@@ -201,8 +201,12 @@ struct SetLimit {
 struct CloseGroup {
   std::string name;
 };
-/// No new dispatches, submits refused: the daemon is leaving.
-struct Drain {};
+/// No new dispatches, submits refused: the daemon is leaving, or is to be quiet until Undrain.
+struct Drain {
+  bool recall = false;  ///< what was sent ahead and has not started comes back, too
+};
+/// Not after Abandon.
+struct Undrain {};
 /// After the drain: what has not ended will not; it ends as lost, so that nobody waits for it.
 struct Abandon {};
 
@@ -213,6 +217,6 @@ using Event = std::variant<event::PoolDefined, event::PoolScaled, event::ClientH
                            event::Running, event::Ran, event::Recalled, event::Announced, event::WorkerDisconnected,
                            event::WorkerLost, event::WorkerDraining, event::CancelTask, event::SubmitOwn, event::Forget,
                            event::HasOutput, event::Watched, event::SetPaused, event::SetLimit, event::CloseGroup,
-                           event::Drain, event::Abandon>;
+                           event::Drain, event::Undrain, event::Abandon>;
 
 }  // namespace futured::scheduler

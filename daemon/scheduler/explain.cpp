@@ -93,7 +93,7 @@ std::string Scheduler::explain(TaskSlot slot, Time now) const {
                (l.starts == 1 ? " start in " : " starts in ") + duration(l.per) + "; `fut limit set " + l.name +
                "` changes it";
       }
-      if (draining_) return "the daemon is shutting down and starts nothing more";
+      if (draining_) return "the daemon is draining and starts nothing more";
       if (c.offering.empty()) {
         if (pool.processes != 0) {
           return "no worker of pool " + quoted(pool.name) + " offers " + quoted(c.type) +

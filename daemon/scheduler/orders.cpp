@@ -8,6 +8,7 @@
 namespace futured::scheduler {
 
 void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
+  if (draining_) return;
   if (own_session_ == kNoSession) {
     StreamId stream;
     stream.bytes.fill(0);
@@ -40,8 +41,6 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   if (tasks_.seal(extent)) extent_closed(sealed);
   if (placement.cls == kNoClass) {
     reject(slot, ErrorKind::rejected, placement.refusal, now, actions);
-  } else if (draining_) {
-    refuse_for_now(slot, "the daemon is shutting down; submit again when it is back", now, actions);
   } else {
     if (!own.key.empty()) take_key(slot);
     admit(slot, now);
@@ -72,12 +71,26 @@ void Scheduler::apply_pauses(Actions& actions) {
     if (!paused && std::exchange(c.paused, false)) table_.pools[c.pool].ready = true;
     c.paused = paused;
   }
-  // What was sent ahead and has not started comes back.
+  recall_assigned(false, actions);
+}
+
+/// What was sent ahead and has not started comes back: all of it, or what is paused.
+void Scheduler::recall_assigned(bool all, Actions& actions) {
   for (const Worker& w : table_.workers) {
     for (TaskSlot slot = w.id == 0 ? kNoSlot : w.newest; slot != kNoSlot; slot = tasks_[slot].prev) {
-      if (tasks_[slot].phase == Phase::assigned && class_of(slot).paused) recall(slot, actions);
+      if (tasks_[slot].phase == Phase::assigned && (all || class_of(slot).paused)) recall(slot, actions);
     }
   }
+}
+
+void Scheduler::on(const event::Drain& e, Time, Actions& actions) {
+  draining_ = true;
+  if (e.recall) recall_assigned(true, actions);
+}
+
+void Scheduler::on(const event::Undrain&, Time, Actions&) {
+  draining_ = false;
+  for (Pool& pool : table_.pools) pool.ready = true;
 }
 
 void Scheduler::on(const event::SetLimit& e, Time now, Actions&) {
@@ -88,8 +101,6 @@ void Scheduler::on(const event::SetLimit& e, Time now, Actions&) {
 void Scheduler::on(const event::CloseGroup& e, Time, Actions&) {
   if (const GroupId group = groups_.find(e.name); group != kNoGroup) groups_[group].closed = true;
 }
-
-void Scheduler::on(const event::Drain&, Time, Actions&) { draining_ = true; }
 
 void Scheduler::on(const event::Abandon&, Time, Actions&) {
   draining_ = true;

@@ -173,8 +173,10 @@ class Scheduler {
   void on(const event::SetLimit&, Time, Actions&);
   void on(const event::CloseGroup&, Time, Actions&);
   void on(const event::Drain&, Time, Actions&);
+  void on(const event::Undrain&, Time, Actions&);
   void on(const event::Abandon&, Time, Actions&);
   void apply_pauses(Actions& actions);
+  void recall_assigned(bool all, Actions& actions);
   void abandon_portion(Time now, Actions& actions);
 
   // lifecycle.cpp

@@ -146,7 +146,7 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
     if (p.placement.cls == kNoClass) {
       reject(slot, ErrorKind::rejected, p.placement.refusal, now, actions);
     } else if (draining_) {
-      refuse_for_now(slot, "the daemon is shutting down; submit again when it is back", now, actions);
+      refuse_for_now(slot, "the daemon is draining and takes no new tasks; submit again later", now, actions);
     } else if (t.payload.size() > limits_.payload_bytes) {
       reject(slot, ErrorKind::too_large,
              "input of " + std::to_string(t.payload.size()) + " bytes; the limit is " +

@@ -1,5 +1,6 @@
 // What an operator does with the daemon as a whole: reload, drain, shutdown.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -93,7 +94,63 @@ TEST_CASE("shutdown ends the daemon, and then there is none") {
   CHECK(other.daemon().program().wait_for_end(std::chrono::seconds(30)) == 0);
 }
 
-TEST_CASE("a daemon that drains refuses new tasks for now, exit code 75") {
+TEST_CASE("drain: what runs ends, nothing starts or is taken, the daemon stays, until that is undone") {
+  Desk desk({"--processes", "1"});
+  const TempDir folder;
+  const std::string gate = folder.path() / "gate";
+  REQUIRE(::mkfifo(gate.c_str(), 0600) == 0);
+  CHECK(desk.fut({"submit", "exec", "--", "cat", gate}).out == "1\n");
+  while (desk.fut({"list", "-q", "state=running"}).out.empty()) {
+  }
+  CHECK(desk.fut({"submit", "echo", "held", "--after", "1"}).out == "2\n");
+  CHECK(desk.fut({"submit", "echo", "gone", "--delay", "1h"}).out == "3\n");
+  CHECK(desk.fut({"cancel", "3"}).code == 0);
+  const Said said = desk.fut({"drain"});
+  CHECK(said.code == 0);
+  CHECK(has(said.err, "1 task still runs"));
+  FutProcess waits({"-j", "drain", "--wait"}, desk.environment());
+  CHECK(text_of(desk.fut({"status", "-j"}).json(), "draining") == "true");
+  CHECK(has(desk.fut({"status"}).out, "draining"));
+  for (const char* verb : {"run", "submit"}) {
+    const Said refused = desk.fut({verb, "echo", "x"});
+    CHECK(refused.code == 75);
+    CHECK(has(refused.err, "the daemon is draining and takes no new tasks"));
+  }
+  CHECK(desk.fut({"retry", "3"}).code == 75);
+  CHECK(desk.fut({"schedule", "add", "tick", "--every", "50ms", "echo", "tick"}).code == 0);
+
+  std::ofstream(gate) << "said";
+  CHECK(waits.finish().out == "{\"draining\":true,\"running\":0}\n");
+  CHECK(desk.fut({"result", "1"}).code == 0);
+  CHECK(has(desk.fut({"explain", "2"}).out, "2 queued: the daemon is draining and starts nothing more"));
+  CHECK(desk.fut({"list", "-q", "label=schedule=tick"}).out.empty());
+
+  CHECK(has(desk.fut({"drain", "--undo"}).err, "takes and starts tasks again"));
+  CHECK(desk.fut({"result", "2"}).out == "held");
+  CHECK(desk.fut({"run", "echo", "x"}).out == "x");
+  while (desk.fut({"list", "-q", "label=schedule=tick"}).out.empty()) {
+  }
+  CHECK(desk.fut({"drain", "--undo", "--wait"}).code == 2);
+}
+
+TEST_CASE("a drain that is undone tells those who wait for it; a daemon that drains can be shut down") {
+  Desk desk({"--processes", "1"});
+  CHECK(desk.fut({"submit", "sleep", "seconds=600"}).code == 0);
+  while (desk.fut({"list", "-q", "state=running"}).out.empty()) {
+  }
+  FutProcess waits({"drain", "--wait"}, desk.environment());
+  while (text_of(desk.fut({"status", "-j"}).json(), "draining") != "true") {
+  }
+  CHECK(desk.fut({"drain", "--undo"}).code == 0);
+  const Said undone = waits.finish();
+  CHECK(undone.code == 75);
+  CHECK(has(undone.err, "the drain was undone"));
+  CHECK(desk.fut({"drain"}).code == 0);
+  CHECK(desk.fut({"shutdown", "--now"}).code == 0);
+  CHECK(desk.daemon().program().wait_for_end(std::chrono::seconds(30)) == 0);
+}
+
+TEST_CASE("a daemon that leaves refuses new tasks for now, exit code 75") {
   Desk desk({"--processes", "1"});
   const Said number = desk.fut({"submit", "sleep", "seconds=600"});
   while (desk.fut({"list", "-q", "state=running"}).out.empty()) {

@@ -374,6 +374,21 @@ TEST_CASE("inputs are bounded: each, and all together") {
   CHECK(d.add(order).ok());
 }
 
+TEST_CASE("nothing is submitted during a drain: what came due then was missed") {
+  Desk d;
+  REQUIRE(d.add(every(10 * kSecond)).ok());
+  d.b.step(event::Drain{});
+  CHECK(d.wait() == scheduler::kNever);
+  for (int n = 0; n < 3; ++n) d.pass(10 * kSecond);
+  CHECK(d.b.s.counts().submitted == 0);
+  CHECK(d.last() == 0);
+  d.b.step(event::Undrain{});
+  d.turn();
+  CHECK(d.record().fired() == 1);
+  CHECK(d.record().skipped() == 2);
+  CHECK(d.b.run_numbers() == std::vector<TaskNumber>{d.last()});
+}
+
 TEST_CASE("there are at most 10000") {
   Desk d;
   v1::AddSchedule order = every(kSecond);

@@ -23,6 +23,37 @@ TEST_CASE("a drain sends nothing more and refuses what is submitted; what runs m
   CHECK(b.s.at_workers() == 0);
 }
 
+TEST_CASE("a drain that is undone: what was sent ahead has come back, and everything goes on") {
+  Bench b;
+  const WorkerId w = b.worker(1, 10);
+  const SessionId c = b.hello();
+  const TaskNumber n = b.submit(c, 2);
+  b.running(w, {b.token(n)});
+  REQUIRE(b.phase(n + 1) == Phase::assigned);
+  b.step(event::Drain{true});
+  REQUIRE(b.actions.recalls.size() == 1);
+  CHECK(b.actions.recalls[0].token == b.token(n + 1));
+  b.recalled(w, {b.token(n + 1)}, true);
+  b.ran(w, {b.token(n)});
+  b.credit(w, 12);
+  CHECK(b.runs.empty());
+  CHECK(b.phase(n + 1) == Phase::queued);
+  CHECK(b.s.at_workers() == 0);
+  const Spec own = Bench::spec();
+  b.step(event::SubmitOwn{&own, Slice::copy("own"), 0});
+  CHECK(b.s.tasks().next_number() == n + 2);
+  const SessionId late = b.hello(2);
+  CHECK(b.s.session(late)->granted_seq == 0);
+
+  b.step(event::Undrain{});
+  CHECK_FALSE(b.s.draining());
+  CHECK(b.run_numbers() == std::vector<TaskNumber>{n + 1});
+  CHECK(b.actions.credit == std::vector<SessionId>{late});
+  CHECK(b.known(b.submit(late, 1)));
+  b.step(event::SubmitOwn{&own, Slice::copy("own"), 0});
+  CHECK(b.s.tasks().next_number() == n + 4);
+}
+
 TEST_CASE("after a drain what has not ended is abandoned as lost, so that nobody waits for it") {
   Bench b;
   b.worker(1, 2);
