@@ -224,16 +224,3 @@ TEST_CASE("a backoff is never longer than its maximum, and still differs from ta
   }
   CHECK(longest - shortest > 200 * kMs);
 }
-
-TEST_CASE("a daemon that leaves refuses tasks of its own too") {
-  Bench b;
-  const WorkerId w = b.worker(1, 10);
-  b.step(event::Drain{});
-  const Spec sp = Bench::spec();
-  const TaskNumber n = b.s.tasks().next_number();
-  b.step(event::SubmitOwn{&sp, Slice::copy("in"), 0});
-  CHECK(b.phase(n) == Phase::failed);
-  CHECK(b.s.tasks().side_if(b.slot(n))->failure->kind == ErrorKind::rejected);
-  CHECK(b.s.counts().queued == 0);
-  CHECK(b.runs_of(w).empty());
-}
