@@ -10,13 +10,8 @@ namespace {
 
 using namespace scheduler;  // NOLINT(google-build-using-namespace): this file is the bridge to it
 
-constexpr std::size_t kMaxText = 4096;  // names, labels, messages
 constexpr std::size_t kMaxSpecs = wire::kMaxBatchTasks;
 constexpr std::size_t kMaxBatchTokens = wire::kMaxBatchTasks * kTokenBytes;
-constexpr std::size_t kMaxPairs = 64;        // labels or headers of a task
-constexpr std::size_t kMaxSpec = 64 * 1024;  // all of it
-constexpr std::uint64_t kMostDependencies = 1'000'000;
-constexpr std::int64_t kLongest = std::int64_t{100} * 365 * 86400 * 1'000'000'000;
 constexpr std::size_t kRunTasks = 1024;  // of one RUN or OUTCOMES
 constexpr std::size_t kRunBytes = 1 << 20;
 
@@ -26,125 +21,7 @@ Status tokens_of(const std::string& raw, std::vector<AttemptToken>& out) {
   return {};
 }
 
-Failure failure_of(const v1::Error& e) {
-  Failure f;
-  const int kind = e.kind();
-  f.kind = kind >= v1::ERROR_KIND_ERROR && kind <= v1::ERROR_KIND_TOO_LARGE ? static_cast<ErrorKind>(kind)
-                                                                            : ErrorKind::error;
-  f.message = e.message().substr(0, kMaxText);
-  f.status = e.status();
-  f.signal = e.signal();
-  f.permanent = e.permanent();
-  f.retry_after_ns = e.retry_after_ns();
-  return f;
-}
-
-Status pairs(const google::protobuf::RepeatedPtrField<v1::Header>& from, const char* what,
-             std::vector<std::pair<std::string, std::string>>& to) {
-  if (static_cast<std::size_t>(from.size()) > kMaxPairs) {
-    return {Code::invalid, std::string("more than 64 ") + what + " on a task"};
-  }
-  for (const v1::Header& h : from) {
-    if (h.name().size() > kMaxText || h.value().size() > kMaxText) {
-      return {Code::invalid, std::string(what) + " longer than 4096 bytes"};
-    }
-    to.emplace_back(h.name(), h.value());
-  }
-  return {};
-}
-
-Status task_ref(const v1::TaskRef& from, TaskNumber& number, TaskId& id) {
-  number = from.number();
-  if (number == 0 && !from_raw_id(from.id(), id)) return {Code::invalid, "a task id has 16 bytes"};
-  return {};
-}
-bool same_task(const v1::TaskRef& a, const v1::TaskRef& b) {
-  return a.number() != 0 ? a.number() == b.number() : b.number() == 0 && a.id() == b.id();
-}
-
-Status dependencies(const v1::Spec& from, Spec& to) {
-  for (const v1::Dependency& d : from.after()) {
-    scheduler::Dependency& out = to.after.emplace_back();
-    out.group = d.group();
-    out.on = d.on() == v1::Dependency::FAILURE ? scheduler::Condition::failure
-             : d.on() == v1::Dependency::ANY   ? scheduler::Condition::any
-                                               : scheduler::Condition::success;
-    if (!out.group.empty()) continue;
-    out.count = std::max<std::uint64_t>(d.count(), 1);
-    if (out.count > kMostDependencies) return {Code::invalid, "a task waits for at most 1000000 others"};
-    if (Status s = task_ref(d.task(), out.number, out.id); !s.ok()) return s;
-    if (from.has_input_from() && same_task(from.input_from(), d.task())) {
-      to.input_from = static_cast<std::uint32_t>(to.after.size() - 1);
-    }
-  }
-  if (from.has_input_from() && to.input_from == UINT32_MAX) {
-    return {Code::invalid, "input_from is not one of the tasks to wait for"};
-  }
-  return {};
-}
-
 }  // namespace
-
-Status spec_of_wire(const v1::Spec& from, const Submitter& by, Spec& to) {
-  for (const std::string* text : {&from.type(), &from.pool(), &from.group(), &from.content_type(), &from.key(),
-                                  &from.limit_key(), &from.fair_key()}) {
-    if (text->size() > kMaxText) return {Code::invalid, "a name in a task's spec is longer than 4096 bytes"};
-  }
-  to.type = from.type();
-  to.pool = from.pool();
-  to.priority = from.priority();
-  to.retries = from.retries();
-  to.crashes = from.crashes();
-  const auto duration = [](std::int64_t ns) { return std::clamp<std::int64_t>(ns, 0, kLongest); };
-  to.backoff_ns = duration(from.backoff_ns());
-  to.backoff_max_ns = duration(from.backoff_max_ns());
-  to.delay_ns = duration(from.delay_ns());
-  if (from.at_unix_ns() > by.unix_now) to.delay_ns = std::max(to.delay_ns, duration(from.at_unix_ns() - by.unix_now));
-  to.timeout_ns = duration(from.timeout_ns());
-  to.deadline_ns = duration(from.deadline_ns());
-  to.expires_ns = duration(from.expires_ns());
-  to.key = from.key();
-  to.limit = from.limit_key();
-  to.fair = from.fair_key();
-  to.owner = by.owner;
-  if (Status s = dependencies(from, to); !s.ok()) return s;
-  to.keep_ns = duration(from.keep_ns());
-  to.detached = from.detached();
-  to.live_output = from.live_output();
-  to.live_progress = from.live_progress();
-  to.cancel_on_disconnect = from.on_disconnect() == v1::Spec::CANCEL;
-  to.disconnect_grace_ns = std::max<std::int64_t>(from.disconnect_grace_ns(), 0);
-  to.group = from.group();
-  to.content_type = from.content_type();
-  if (Status s = pairs(from.labels(), "labels", to.labels); !s.ok()) return s;
-  if (Status s = pairs(from.headers(), "headers", to.headers); !s.ok()) return s;
-  if (size_of(to) - to.after.size() * sizeof(scheduler::Dependency) > kMaxSpec)
-    return {Code::invalid, "the labels and headers of a task have more than 64 KiB"};
-  return {};
-}
-
-std::string raw_id(const TaskId& id) {
-  std::string raw(reinterpret_cast<const char*>(id.stream.bytes.data()), id.stream.bytes.size());
-  for (int shift = 32; shift >= 0; shift -= 8) raw.push_back(static_cast<char>((id.seq >> shift) & 0xff));
-  return raw;
-}
-
-bool from_raw_id(const std::string& raw, TaskId& id) {
-  if (raw.size() != 16) return false;
-  std::memcpy(id.stream.bytes.data(), raw.data(), id.stream.bytes.size());
-  id.seq = 0;
-  for (std::size_t i = 11; i < 16; ++i) id.seq = id.seq << 8 | static_cast<unsigned char>(raw[i]);
-  return true;
-}
-
-void to_wire(const Failure& failure, v1::Error& error) {
-  error.set_kind(static_cast<v1::ErrorKind>(failure.kind));
-  error.set_message(failure.message);
-  error.set_status(failure.status);
-  error.set_signal(failure.signal);
-  error.set_permanent(failure.permanent);
-  error.set_retry_after_ns(failure.retry_after_ns);
-}
 
 Result<Event> Decoder::submit(const wire::Envelope& e, SessionId session, const Submitter& by) {
   if (Status s = wire::parse(e, submit_); !s.ok()) return s;

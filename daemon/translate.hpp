@@ -8,17 +8,12 @@
 #include <vector>
 
 #include "daemon/scheduler/scheduler.hpp"
+#include "daemon/spec_wire.hpp"
 #include "futured/v1/client.pb.h"
 #include "futured/v1/worker.pb.h"
 #include "proto/envelope.hpp"
 
 namespace futured::daemon {
-
-/// Who submits, as the channel tells it, and what the wall clock says.
-struct Submitter {
-  std::uint32_t owner = 0;
-  std::int64_t unix_now = 0;
-};
 
 /// Decodes the messages that carry batches. The events it makes point into it: they are valid until its next call.
 /// Invalid: why the message is not well-formed; nothing of it has happened.
@@ -55,9 +50,6 @@ class Decoder {
   std::vector<scheduler::event::RanFailure> failures_;
   std::vector<scheduler::event::TaskRef> refs_;
 };
-
-/// What the tasks of a spec have in common; Invalid if it is out of bounds. `to` is a fresh one.
-Status spec_of_wire(const v1::Spec& from, const Submitter& by, scheduler::Spec& to);
 
 /// What a hello of a worker says; Invalid if it is out of bounds.
 Result<scheduler::event::WorkerHello> worker_hello(const v1::Hello& hello, std::uint64_t connection);
@@ -97,10 +89,5 @@ class Encoder {
   std::map<WorkerId, std::uint64_t> reports_;  // to go along
   std::map<scheduler::SessionId, google::protobuf::RepeatedPtrField<v1::Accepted>> accepted_;
 };
-
-void to_wire(const scheduler::Failure& failure, v1::Error& error);
-std::string raw_id(const TaskId& id);
-/// False if `raw` is not 16 bytes.
-bool from_raw_id(const std::string& raw, TaskId& id);
 
 }  // namespace futured::daemon
