@@ -10,5 +10,7 @@ void round_trip(Report& report);
 void downloads(Report& report);
 void state_change(Report& report);
 void memory(Report& report);
+/// `only`: those with this in their name; empty: all.
+void turns(Report& report, const std::string& only);
 
 }  // namespace futured::bench

@@ -1,4 +1,5 @@
-// futured-bench [--json FILE] [NAME...]: runs all benchmarks, or those named.
+// futured-bench [--json FILE] [NAME...]: runs all benchmarks, or those named; turns:TEXT only what has TEXT in its
+// name.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +16,7 @@ struct Bench {
   const char* name;
   const char* summary;
   void (*run)(futured::bench::Report&);
+  void (*run_some)(futured::bench::Report&, const std::string& only) = nullptr;
 };
 
 constexpr Bench kBenches[] = {
@@ -23,6 +25,8 @@ constexpr Bench kBenches[] = {
     {"downloads", "pages of 0.2 s by the async lane", futured::bench::downloads},
     {"state_change", "what a task costs the scheduler, with 1000 and with 1 M queued", futured::bench::state_change},
     {"memory", "what a queued task takes, 1 M of them", futured::bench::memory},
+    {"turns", "the longest turn of the loop while things happen to 1 M tasks",
+     [](futured::bench::Report& report) { futured::bench::turns(report, ""); }, futured::bench::turns},
 };
 
 void usage(std::FILE* out) {
@@ -30,11 +34,19 @@ void usage(std::FILE* out) {
   for (const Bench& b : kBenches) std::fprintf(out, "  %-14s %s\n", b.name, b.summary);
 }
 
+const Bench* find(const std::string& word) {
+  const std::string name = word.substr(0, word.find(':'));
+  const auto* at =
+      std::find_if(std::begin(kBenches), std::end(kBenches), [&](const Bench& b) { return name == b.name; });
+  if (at == std::end(kBenches) || (name != word && at->run_some == nullptr)) return nullptr;
+  return at;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::string json;
-  std::vector<std::string> names;
+  std::vector<std::string> words;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--help" || word == "-h") {
@@ -43,23 +55,30 @@ int main(int argc, char** argv) {
     }
     if (word == "--json" && i + 1 < argc) {
       json = argv[++i];
-    } else if (std::any_of(std::begin(kBenches), std::end(kBenches), [&](const Bench& b) { return word == b.name; })) {
-      names.push_back(word);
+    } else if (find(word) != nullptr) {
+      words.push_back(word);
     } else {
       std::fprintf(stderr, "there is no benchmark '%s'\n", word.c_str());
       usage(stderr);
       return 2;
     }
   }
+  if (words.empty()) {
+    for (const Bench& b : kBenches) words.emplace_back(b.name);
+  }
   futured::raise_file_limit();
   futured::bench::find_programs();
   futured::bench::Report report;
-  for (const Bench& b : kBenches) {
-    if (!names.empty() && std::find(names.begin(), names.end(), b.name) == names.end()) continue;
+  for (const std::string& word : words) {
+    const Bench& bench = *find(word);
     try {
-      b.run(report);
+      if (const std::size_t colon = word.find(':'); colon != std::string::npos) {
+        bench.run_some(report, word.substr(colon + 1));
+      } else {
+        bench.run(report);
+      }
     } catch (const std::exception& e) {
-      report.failed(b.name, e.what());
+      report.failed(word, e.what());
     }
   }
   if (!report.write_json(json)) {
