@@ -109,9 +109,11 @@ void Loop::stop() { server_->stop(Daemon::Stop::now); }
 
 void Loop::turn() { turns_.push_back(1e3 * wires_->turn()); }
 
+bool Loop::would_sleep() const { return wires_->would_sleep(); }
+
 void Loop::settle() {
   do turn();
-  while (!wires_->would_sleep());
+  while (!would_sleep());
 }
 
 std::vector<double> Loop::take_turns() { return std::exchange(turns_, {}); }
@@ -160,11 +162,11 @@ M parsed(const wire::Envelope& e) {
 
 }  // namespace
 
-LoopClient::LoopClient(Loop& loop, char name, std::uint64_t result_credit)
-    : loop_(loop), connection_(loop.connect()), credit_(result_credit) {
+LoopClient::LoopClient(Loop& loop, char name, std::uint64_t window)
+    : loop_(loop), connection_(loop.connect()), window_(window) {
   v1::Hello m = hello(v1::Hello::CLIENT);
   m.set_stream(std::string(11, name));
-  m.set_result_credit_tasks(credit_);
+  m.set_result_credit_tasks(window_);
   m.set_result_credit_bytes(kManyBytes);
   loop_.say(connection_, v1::KIND_HELLO, m);
   loop_.settle();
@@ -191,10 +193,9 @@ void LoopClient::submit(std::size_t count, const SpecOf& spec, std::size_t batch
     if (spec) spec(i, s);
     send(m, n);
     sent += n;
-    if (i % kMessagesAtOnce == kMessagesAtOnce - 1 || sent == count) loop_.turn();
+    if (i % kMessagesAtOnce == kMessagesAtOnce - 1 || sent == count) turn();
   }
-  loop_.settle();
-  take();
+  settle();
 }
 
 void LoopClient::submit_each(std::size_t count, const SpecOf& spec) {
@@ -210,10 +211,9 @@ void LoopClient::submit_each(std::size_t count, const SpecOf& spec) {
     }
     send(m, n);
     sent += n;
-    loop_.turn();
+    turn();
   }
-  loop_.settle();
-  take();
+  settle();
 }
 
 v1::Reply LoopClient::ask(v1::Request request) {
@@ -221,8 +221,7 @@ v1::Reply LoopClient::ask(v1::Request request) {
   loop_.say(connection_, v1::KIND_REQUEST, request);
   for (int turns = 0; replies_.empty(); ++turns) {
     if (turns == 10'000) throw Failure("the daemon's loop does not answer");
-    loop_.turn();
-    take();
+    turn();
   }
   v1::Reply reply = std::move(replies_.front());
   replies_.clear();
@@ -241,8 +240,7 @@ std::uint64_t LoopClient::ask_all(const With& with, std::size_t pages) {
     if (!reply.more()) break;
     cursor = reply.cursor();
   }
-  loop_.settle();
-  take();
+  settle();
   return count;
 }
 
@@ -256,12 +254,22 @@ void LoopClient::cancel(std::uint64_t first_handle, std::size_t count) {
     }
     loop_.say(connection_, v1::KIND_CANCEL, m);
   }
-  loop_.settle();
+  settle();
+}
+
+void LoopClient::turn() {
+  loop_.turn();
   take();
 }
 
+void LoopClient::settle() {
+  do turn();
+  while (!loop_.would_sleep());
+  tell_taken();
+  while (!loop_.would_sleep()) turn();
+}
+
 void LoopClient::take() {
-  std::uint64_t processed = 0;
   for (const wire::Frames& frames : loop_.hear(connection_)) {
     const auto e = wire::open(frames);
     if (!e) throw Failure("the daemon's loop sends no envelope");
@@ -269,12 +277,9 @@ void LoopClient::take() {
       case v1::KIND_REPLY:
         replies_.push_back(parsed<v1::Reply>(*e));
         break;
-      case v1::KIND_OUTCOMES: {
-        const auto m = parsed<v1::Outcomes>(*e);
-        outcomes_ += static_cast<std::uint64_t>(m.handle_delta_size());
-        processed = m.first_delivery() + static_cast<std::uint64_t>(m.handle_delta_size());
+      case v1::KIND_OUTCOMES:
+        processed_ += static_cast<std::uint64_t>(parsed<v1::Outcomes>(*e).handle_delta_size());
         break;
-      }
       case v1::KIND_GOAWAY:
         dismissed_ = true;
         break;
@@ -284,10 +289,15 @@ void LoopClient::take() {
         break;
     }
   }
-  if (processed == 0) return;
+  if (processed_ - told_ >= std::max<std::uint64_t>(window_ / 2, 1)) tell_taken();
+}
+
+void LoopClient::tell_taken() {
+  if (told_ == processed_) return;
+  told_ = processed_;
   v1::Delivered m;
-  m.set_processed_delivery(processed);
-  m.set_result_credit_tasks(credit_);
+  m.set_processed_delivery(processed_);
+  m.set_result_credit_tasks(processed_ + window_);
   m.set_result_credit_bytes(kManyBytes);
   loop_.say(connection_, v1::KIND_DELIVERED, m);
 }

@@ -28,6 +28,8 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   void turn();
+  /// It has nothing to do now.
+  bool would_sleep() const;
   /// Turns until it would sleep.
   void settle();
   /// Milliseconds of each turn since the last call.
@@ -48,39 +50,42 @@ class Loop {
   std::vector<double> turns_;
 };
 
-/// A client at a loop: submits, asks, takes its outcomes.
+/// A client at a loop: submits, asks, takes its outcomes. Each call takes as many turns as it takes.
 class LoopClient {
  public:
-  /// `result_credit`: how many outcomes it takes in all.
-  LoopClient(Loop& loop, char name, std::uint64_t result_credit = std::uint64_t{1} << 40);
+  /// `window`: so many outcomes may be on their way to it. It says what it has taken when that is half of them, as
+  /// session/session.cpp does, and when there is nothing else to do.
+  static constexpr std::uint64_t kWindow = 65'536;
+  LoopClient(Loop& loop, char name, std::uint64_t window = kWindow);
 
-  /// As many turns as it takes. `spec(i)`: of the i-th message; each has `batch` tasks.
+  /// `spec(i)`: of the i-th message; each has `batch` tasks.
   using SpecOf = std::function<void(std::size_t i, v1::Spec& spec)>;
   void submit(std::size_t count, const SpecOf& spec, std::size_t batch = wire::kMaxBatchTasks);
   /// Each task with a spec of its own.
   void submit_each(std::size_t count, const SpecOf& spec);
-  /// The answer, after as many turns as it takes; throws Failure if it is a problem.
+  /// The answer; throws Failure if it is a problem.
   v1::Reply ask(v1::Request request);
   /// Asks until there is no more; `with` puts the cursor into the request. At most so many pages.
   using With = std::function<void(v1::Request& request, const std::string& cursor)>;
   std::uint64_t ask_all(const With& with, std::size_t pages = SIZE_MAX);
   void cancel(std::uint64_t first_handle, std::size_t count);
-  /// Reads what has come; the outcomes are acknowledged.
-  void take();
+  void turn();
+  void settle();
   void leave();
 
-  std::uint64_t submitted() const { return next_seq_; }
-  std::uint64_t outcomes() const { return outcomes_; }
+  std::uint64_t outcomes() const { return processed_; }
   /// The daemon has said that it ends.
   bool dismissed() const { return dismissed_; }
 
  private:
   void send(v1::Submit& m, std::size_t count);
+  void take();
+  void tell_taken();
 
   Loop& loop_;
   const daemon::ConnectionId connection_;
-  std::uint64_t next_seq_ = 0, next_request_ = 1, outcomes_ = 0;
-  const std::uint64_t credit_;
+  const std::uint64_t window_;
+  std::uint64_t next_seq_ = 0, next_request_ = 1, processed_ = 0, told_ = 0;
   bool dismissed_ = false;
   std::vector<v1::Reply> replies_;
 };

@@ -35,11 +35,11 @@ struct Stage {
   LoopClient client{loop, 'a'};
 
   void begin() {
-    loop.settle();
+    client.settle();
     (void)loop.take_turns();
   }
   Turns end() {
-    loop.settle();
+    client.settle();
     return loop.take_turns();
   }
   /// A worker takes all that is queued to its end.
@@ -50,11 +50,10 @@ struct Stage {
       if (turns > tasks + 1000) throw Failure("the tasks do not end");
       worker.take();
       worker.finish();
-      loop.turn();
-      client.take();
+      client.turn();
     }
     worker.leave();
-    loop.settle();
+    client.settle();
   }
 };
 
@@ -217,6 +216,16 @@ Turns cancel_handles() {
   return s.end();
 }
 
+/// By a client that lets any number of them come before it says that it has them.
+Turns outcomes_taken_at_once() {
+  Stage s;
+  LoopClient other(s.loop, 'b', std::uint64_t{1} << 40);
+  other.submit(kMillion, nullptr);
+  s.begin();
+  other.cancel(0, kMillion);
+  return s.end();
+}
+
 Turns group_ends() {
   Stage s;
   s.client.submit(kFan, [](std::size_t, v1::Spec& spec) { spec.set_group("g"); });
@@ -282,10 +291,7 @@ Turns stopping() {
   s.client.submit(kMillion, nullptr);
   s.begin();
   s.loop.stop();
-  while (!s.client.dismissed()) {
-    s.loop.turn();
-    s.client.take();
-  }
+  while (!s.client.dismissed()) s.client.settle();
   return s.loop.take_turns();
 }
 
@@ -452,6 +458,7 @@ constexpr Scenario kScenarios[] = {
     {"cancel 1 M by group", cancel_group},
     {"cancel 1 M while somebody watches", cancel_all_watched},
     {"cancel 1 M by handle", cancel_handles},
+    {"1 M outcomes taken at once", outcomes_taken_at_once},
     {"client goes, 1 M cancelled with it", client_goes},
     {"client goes, 1 M outcomes not taken", client_goes_with_outcomes},
     {"worker with 100,000 calls goes", worker_goes},
