@@ -87,7 +87,7 @@ int exec_verb(Context& context) {
   if (info.schema == nullptr) throw Failure(Exit::internal, "task 'exec' of this daemon has no schema");
   const std::string input = expect(info.schema->encode(info.input_type, request), Exit::input_refused);
 
-  TaskOptions options = task_options(context.args, Gone::cancel);
+  TaskOptions options = task_options(context, Gone::cancel);
   const bool live = !context.out.json();
   const auto waiting = std::make_shared<Waiting>();
   if (live) {

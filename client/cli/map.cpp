@@ -84,7 +84,7 @@ int map_verb(Context& context) {
   settings.ordered = args.has("ordered");
   settings.goes_on = goes_on(args, Gone::cancel);
   settings.line_end = args.has("null") ? '\0' : '\n';
-  settings.options = task_options(args, Gone::cancel);
+  settings.options = task_options(context, Gone::cancel);
   const auto& data = *settings.options.data();
   settings.fails_when_full = data.on_full == OnFull::fail;
   if (data.full_timeout_ns >= 0) settings.patience = std::chrono::nanoseconds(data.full_timeout_ns);

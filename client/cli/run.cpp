@@ -85,7 +85,7 @@ int finish(Context& context, const Submitted& task, bool goes_on) {
 }
 
 int run_verb(Context& context) {
-  const Submitted task = submit_words(context, task_options(context.args, Gone::cancel));
+  const Submitted task = submit_words(context, task_options(context, Gone::cancel));
   return finish(context, task, goes_on(context.args, Gone::cancel));
 }
 

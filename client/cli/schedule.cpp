@@ -63,9 +63,8 @@ int schedule_add_verb(Context& context) {
                                    std::string(context.verb.words));
   }
   read_times(context.args, schedule);
-  if (context.args.has("at")) throw Failure(Exit::usage, "--at is one time; a schedule has its own");
   schedule.task = context.args.words[1];
-  schedule.options = task_options(context.args, Gone::keep);
+  schedule.options = task_options(context, Gone::keep);
   const TaskInfo info = context.daemon.task(schedule.task);
   const Input input = expect(Input::parse(info, input_words(context.args, 2), Input::Lines::none), Exit::input_refused);
   schedule.input = expect(input.bytes(), Exit::input_refused);

@@ -4,7 +4,7 @@
 namespace futured::cli {
 
 int submit_verb(Context& context) {
-  TaskOptions options = task_options(context.args, Gone::keep);
+  TaskOptions options = task_options(context, Gone::keep);
   if (context.args.has("wait")) {
     const Submitted task = submit_words(context, options);
     return finish(context, task, goes_on(context.args, Gone::keep));

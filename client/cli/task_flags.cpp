@@ -105,7 +105,8 @@ struct AnyTask {
   TaskId id;
 };
 
-std::optional<AnyTask> task_named(std::string_view text) {
+std::optional<AnyTask> task_named(std::string_view text, const LastTask& last) {
+  if (text == "last") return AnyTask{last(), {}};
   if (const auto id = parse_task_id(text)) return AnyTask{0, *id};
   const auto n = number<TaskNumber>(text);
   if (!n || *n == 0) return std::nullopt;
@@ -119,8 +120,8 @@ std::optional<Condition> condition_named(std::string_view text) {
   return std::nullopt;
 }
 
-/// "12", "12,13:any", "group=G:failure", or full ids.
-Status add_after(TaskOptions& to, std::string_view text) {
+/// "12", "12,last:any", "group=G:failure", or full ids.
+Status add_after(TaskOptions& to, std::string_view text, const LastTask& last_task) {
   constexpr std::string_view kGroup = "group=";
   Condition on = Condition::success;
   const auto colon = text.rfind(':');
@@ -140,19 +141,19 @@ Status add_after(TaskOptions& to, std::string_view text) {
     if (word.starts_with(kGroup)) {
       if (word == kGroup) return wrong("'group=' wants the name of a group");
       to.after_group(std::string(word.substr(kGroup.size())), on);
-    } else if (const auto task = task_named(word)) {
+    } else if (const auto task = task_named(word, last_task)) {
       task->number != 0 ? to.after(task->number, on) : to.after(task->id, on);
     } else {
-      return wrong("'" + std::string(word) + "' names no task: write 12, 12,13:any, a full id, or group=G");
+      return wrong("'" + std::string(word) + "' names no task: write 12, 12,13:any, a full id, last, or group=G");
     }
     if (comma == std::string_view::npos) return {};
     text.remove_prefix(comma + 1);
   }
 }
 
-Status set_input_from(TaskOptions& to, std::string_view text) {
-  const auto task = task_named(text);
-  if (!task) return wrong("wants the number or the full id of a task");
+Status set_input_from(TaskOptions& to, std::string_view text, const LastTask& last_task) {
+  const auto task = task_named(text, last_task);
+  if (!task) return wrong("wants the number or the full id of a task, or last");
   task->number != 0 ? to.input_from(task->number) : to.input_from(task->id);
   return {};
 }
@@ -184,9 +185,19 @@ Status add_label(TaskOptions& to, std::string_view text) {
   return {};
 }
 
+/// What an option says something about.
+enum class About : unsigned char {
+  task,
+  single,  ///< a task that is submitted once: a schedule has none of it
+  fut,     ///< fut and its connection: likewise
+};
+
 struct Flag {
   Option option;
-  Status (*apply)(TaskOptions&, std::string_view);  ///< null: not an option of the task itself
+  Status (*apply)(TaskOptions&, std::string_view);
+  About about = About::task;
+  /// Instead of `apply`, for what names tasks.
+  Status (*apply_named)(TaskOptions&, std::string_view, const LastTask&) = nullptr;
 };
 
 constexpr std::array kFlags{
@@ -196,11 +207,19 @@ constexpr std::array kFlags{
     Flag{{"label", 'l', "K=V", "a label, to select by", true}, add_label},
     Flag{{"group", 'g', "GROUP", "the group it belongs to, to select by"}, set_name<&TaskOptions::group>},
     Flag{{"delay", 'd', "TIME", "it starts this long after it was submitted, not before"}, set_delay},
-    Flag{{"at", 0, "WHEN", "not before 2026-11-22T17:30:00Z, or 17:30, the next such local time"}, set_at},
+    Flag{{"at", 0, "WHEN", "not before 2026-11-22T17:30:00Z, or 17:30, the next such local time"},
+         set_at,
+         About::single},
     Flag{{"after", 'a', "ID[,ID...][:HOW]",
-          "it waits until these have ended; HOW: success (default), failure, any; group=G for all of a group", true},
+          "it waits until these (or last) have ended; HOW: success (default), failure, any; group=G for all of a group",
+          true},
+         nullptr,
+         About::single,
          add_after},
-    Flag{{"input-from", 0, "ID", "the result of that task is appended to its input; it waits for it"}, set_input_from},
+    Flag{{"input-from", 0, "ID", "the result of that task (or last) is appended to its input; it waits for it"},
+         nullptr,
+         About::single,
+         set_input_from},
     Flag{{"retries", 0, "N", "tries again after a failure, at most N times (default 0)"}, set_retries},
     Flag{{"backoff", 0, "TIME[..MAX]", "before it tries again: first this long, doubling, at most MAX (default 0)"},
          set_backoff},
@@ -211,21 +230,32 @@ constexpr std::array kFlags{
     Flag{{"expires", 0, "TIME", "it expires if it has not started this long after it was submitted"},
          set_time<&TaskOptions::expires>},
     Flag{{"key", 0, "KEY", "a live or succeeded task of yours with this key is taken instead of a new one"},
-         set_name<&TaskOptions::key>},
+         set_name<&TaskOptions::key>,
+         About::single},
     Flag{{"limit", 0, "KEY", "it counts against this limit ('fut limit set')"}, set_name<&TaskOptions::limit>},
     Flag{{"fair", 0, "KEY", "tasks of one priority take turns by this (default: who submits)"},
          set_name<&TaskOptions::fair>},
     Flag{{"volatile", 0, "", "it need not outlive the daemon: faster, and lost with it"}, set_volatile},
     Flag{{"keep", 0, "TIME", "how long the result is kept after the end (default 24h)"}, set_keep},
-    // From here on about fut and its connection: a schedule has none of it.
     Flag{{"on-full", 0, "block|fail|TIME", "while the daemon is full: waits (default), fails, or waits this long"},
-         set_on_full},
+         set_on_full,
+         About::fut},
     Flag{{"on-disconnect", 0, "keep|cancel",
           "what becomes of it when fut is gone (submit: keep; else: cancel after 10s)", false, "keep cancel"},
-         nullptr},
-    Flag{{"detach", 0, "", "it goes on when fut is gone: --on-disconnect keep"}, nullptr},
+         nullptr,
+         About::fut},
+    Flag{{"detach", 0, "", "it goes on when fut is gone: --on-disconnect keep"}, nullptr, About::fut},
 };
-constexpr std::size_t kOfTheClient = 3;  // the last of them
+
+constexpr auto kScheduledOptions = [] {
+  constexpr auto scheduled = [](const Flag& flag) { return flag.about == About::task; };
+  std::array<Option, std::count_if(kFlags.begin(), kFlags.end(), scheduled)> out;
+  auto to = out.begin();
+  for (const Flag& flag : kFlags) {
+    if (scheduled(flag)) *to++ = flag.option;
+  }
+  return out;
+}();
 
 constexpr auto kTaskOptions = [] {
   std::array<Option, kFlags.size()> out;
@@ -257,9 +287,7 @@ std::uint32_t usable_cpus() {
 }  // namespace
 
 std::span<const Option> task_option_table() { return kTaskOptions; }
-std::span<const Option> scheduled_option_table() {
-  return std::span(kTaskOptions).first(kTaskOptions.size() - kOfTheClient);
-}
+std::span<const Option> scheduled_option_table() { return kScheduledOptions; }
 std::span<const Option> input_option_table() { return kInputOptions; }
 std::span<const Option> embedded_option_table() { return kEmbeddedOptions; }
 
@@ -272,13 +300,14 @@ bool goes_on(const Arguments& args, Gone gone) {
   return choice ? *choice == "keep" : gone == Gone::keep;
 }
 
-TaskOptions task_options(const Arguments& args, Gone gone) {
+TaskOptions task_options(const Arguments& args, Gone gone, const LastTask& last) {
   TaskOptions out;
   out.keep(kKeep);
   for (const Flag& flag : kFlags) {
-    if (flag.apply == nullptr) continue;
+    if (flag.apply == nullptr && flag.apply_named == nullptr) continue;
     for (const std::string_view value : args.values(flag.option.name)) {
-      if (Status applied = flag.apply(out, value); !applied.ok()) {
+      const Status applied = flag.apply != nullptr ? flag.apply(out, value) : flag.apply_named(out, value, last);
+      if (!applied.ok()) {
         const bool whole = applied.message().find('\'') != std::string::npos;
         throw Failure(Exit::usage, "option '--" + std::string(flag.option.name) + "'" + (whole ? ": " : " ") +
                                        applied.message() + (whole ? "" : ", not '" + std::string(value) + "'"));
@@ -292,6 +321,10 @@ TaskOptions task_options(const Arguments& args, Gone gone) {
     out.on_disconnect(OnDisconnect::cancel, kDisconnectGrace);
   }
   return out;
+}
+
+TaskOptions task_options(Context& context, Gone gone) {
+  return task_options(context.args, gone, [&] { return expect(context.daemon.last()); });
 }
 
 Input::Words input_words(const Arguments& args, std::size_t before) {

@@ -1,6 +1,7 @@
 // The options that say how a task runs: one table for submit, run, map and exec.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "client/cli/context.hpp"
@@ -10,7 +11,7 @@
 namespace futured::cli {
 
 std::span<const Option> task_option_table();
-/// Without those that are about fut and its connection.
+/// Without those of a single task, and those about fut and its connection.
 std::span<const Option> scheduled_option_table();
 std::span<const Option> input_option_table();
 std::span<const Option> embedded_option_table();
@@ -18,8 +19,12 @@ std::span<const Option> embedded_option_table();
 /// What becomes of the task when fut is gone, unless the options say otherwise.
 enum class Gone : unsigned char { keep, cancel };
 
-/// Failure(usage): which option, and what it wants.
-TaskOptions task_options(const Arguments& args, Gone gone);
+/// The number of the task that `last` means; throws the Failure if there is none.
+using LastTask = std::function<TaskNumber()>;
+
+/// Failure(usage): which option, and what it wants. `last` is called where an option names it.
+TaskOptions task_options(const Arguments& args, Gone gone, const LastTask& last);
+TaskOptions task_options(Context& context, Gone gone);
 /// Whether the task goes on when fut leaves: --detach or --on-disconnect keep.
 bool goes_on(const Arguments& args, Gone gone);
 

@@ -112,10 +112,12 @@ TEST_CASE("no two options of a verb share a name or a letter") {
   }
 }
 
+const LastTask no_last = []() -> futured::TaskNumber { throw Failure(Exit::no_such_task, "no task was submitted"); };
+
 TEST_CASE("task options say what is wrong with a value") {
   const auto refusal = [](const std::vector<std::string>& words) {
     try {
-      task_options(parse(words).arguments, Gone::keep);
+      task_options(parse(words).arguments, Gone::keep, no_last);
     } catch (const Failure& e) {
       return std::string(e.what());
     }
@@ -132,13 +134,13 @@ TEST_CASE("task options say what is wrong with a value") {
   CHECK(refusal({"run", "echo", "--backoff", "5s..1s"}).find("above the first time, as in 1s..5m, not '5s..1s'") !=
         std::string::npos);
   CHECK(refusal({"run", "echo", "-a", "12,"}) ==
-        "option '--after': '' names no task: write 12, 12,13:any, a full id, or group=G");
+        "option '--after': '' names no task: write 12, 12,13:any, a full id, last, or group=G");
   CHECK(refusal({"run", "echo", "-a", "0"}).find("'0' names no task") != std::string::npos);
   CHECK(refusal({"run", "echo", "-a", "12:sucess"}).find("write success, failure or any after the colon") !=
         std::string::npos);
   CHECK(refusal({"run", "echo", "-a", "group="}).find("wants the name of a group") != std::string::npos);
   CHECK(refusal({"run", "echo", "--input-from", "x"}) ==
-        "option '--input-from' wants the number or the full id of a task, not 'x'");
+        "option '--input-from' wants the number or the full id of a task, or last, not 'x'");
   CHECK(refusal({"run", "echo", "--key", ""}) == "option '--key' wants a name, not ''");
   CHECK(refusal({"run", "echo", "--on-full", "wait"}) ==
         "option '--on-full': 'wait' is none of block, fail, and a time like 30s");
@@ -165,7 +167,7 @@ TEST_CASE("task options about time, order and keys reach the task") {
                            "--fair",       "F",
                            "--volatile",   "--on-full",
                            "30s"});
-  const auto options = task_options(line.arguments, Gone::keep);
+  const auto options = task_options(line.arguments, Gone::keep, no_last);
   const auto& spec = options.data()->spec;
   CHECK(spec.delay_ns == 90'000'000'000);
   REQUIRE(spec.after.size() == 4);
@@ -196,16 +198,31 @@ TEST_CASE("task options about time, order and keys reach the task") {
   CHECK(options.data()->full_timeout_ns == 30'000'000'000);
   const auto other = task_options(
       parse({"run", "echo", "--at", "2023-11-14T22:13:20Z", "--on-full", "fail", "--backoff", "2s"}).arguments,
-      Gone::cancel);
+      Gone::cancel, no_last);
   CHECK(other.data()->spec.at_unix_ns == 1'700'000'000'000'000'000);
   CHECK(other.data()->spec.backoff_max_ns == 0);
   CHECK(other.data()->on_full == futured::OnFull::fail);
 }
 
+TEST_CASE("last names the task submitted last, where an option names tasks") {
+  const LastTask last = [] { return futured::TaskNumber{41}; };
+  const auto options =
+      task_options(parse({"run", "echo", "-a", "last,12:any", "-a", "group=last", "--input-from", "last"}).arguments,
+                   Gone::keep, last);
+  const auto& spec = options.data()->spec;
+  REQUIRE(spec.after.size() == 2);
+  CHECK(spec.after[0].task.number == 41);
+  CHECK(spec.after[0].on == futured::Condition::any);
+  CHECK(spec.after[1].task.number == 12);
+  CHECK(spec.after_groups.at(0).group == "last");
+  CHECK(spec.input_from->number == 41);
+  CHECK_THROWS_AS(task_options(parse({"run", "echo", "-a", "last"}).arguments, Gone::keep, no_last), Failure);
+}
+
 TEST_CASE("task options reach the task") {
   const auto line = parse({"submit", "echo", "-p", "-7", "--pool", "io", "-l", "a=b=c", "-g", "G", "--retries", "2",
                            "--crashes", "never", "--keep", "90"});
-  const auto options = task_options(line.arguments, Gone::keep);
+  const auto options = task_options(line.arguments, Gone::keep, no_last);
   const auto& spec = options.data()->spec;
   CHECK(spec.priority == -7);
   CHECK(spec.pool == "io");
@@ -216,7 +233,7 @@ TEST_CASE("task options reach the task") {
   CHECK(spec.crashes == -1);
   CHECK(spec.keep_ns == 90'000'000'000);
   CHECK(spec.on_disconnect == futured::OnDisconnect::keep);
-  const auto defaults = task_options(parse({"run", "echo"}).arguments, Gone::cancel);
+  const auto defaults = task_options(parse({"run", "echo"}).arguments, Gone::cancel, no_last);
   CHECK(defaults.data()->spec.keep_ns == 86'400'000'000'000);
   CHECK(defaults.data()->spec.on_disconnect == futured::OnDisconnect::cancel);
   CHECK(defaults.data()->spec.disconnect_grace_ns == 10'000'000'000);

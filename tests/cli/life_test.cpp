@@ -71,6 +71,22 @@ TEST_CASE("what waits says so, and for what") {
   CHECK(fut({"result", third}).out == "x");
 }
 
+TEST_CASE("a task may wait for the last one, and take its result") {
+  const std::string first = submitted({"echo", "world", "--delay", "200ms"});
+  const std::string second = submitted({"echo", "hello ", "--input-from", "last"});
+  CHECK(text_of(shown(second), "after") == "[" + first + "]");
+  const std::string third = submitted({"echo", "x", "--after", first + ",last:any"});
+  CHECK(text_of(shown(third), "after") == "[" + first + "," + second + "]");
+  CHECK(fut({"result", second}).out == "hello world");
+  CHECK(fut({"result", third}).out == "x");
+  const TempDir nowhere;  // of somebody who has submitted nothing
+  FutProcess other({"submit", "echo", "x", "--after", "last"}, {"FUTURED_CONNECT=" + Desk::shared().daemon().endpoint(),
+                                                                "XDG_STATE_HOME=" + nowhere.path().string()});
+  const Said none = other.finish();
+  CHECK(none.code == 4);
+  CHECK(has(none.err, "no task was submitted from here"));
+}
+
 TEST_CASE("a key that is taken is the same task") {
   const auto one = fut({"submit", "-j", "echo", "x", "--key", "cli"}).json();
   CHECK(text_of(one, "existing") == "false");
