@@ -70,6 +70,12 @@ struct CommandLine::Parser {
   std::string in_verb() const { return out.verb == nullptr ? "fut" : "fut " + std::string(out.verb->name); }
 
   [[noreturn]] void unknown_option(std::string_view shown, std::string_view name) const {
+    for (const Refusal& r : out.verb == nullptr ? std::span<const Refusal>() : out.verb->refuses) {
+      const bool long_name = shown == "--" + std::string(r.name);
+      if (long_name || (r.letter != 0 && shown == "-" + std::string(1, r.letter))) {
+        usage(in_verb() + " has no option '" + std::string(shown) + "': " + std::string(r.why));
+      }
+    }
     std::vector<std::string> names{"help"};
     find([&](const Option& option) {
       names.emplace_back(option.name);

@@ -23,6 +23,13 @@ struct Option {
   std::string_view choices = {};  ///< "keep cancel": the values it may have, for completions and checking
 };
 
+/// An option of other verbs that this one does not have, and why.
+struct Refusal {
+  std::string_view name;
+  char letter = 0;
+  std::string_view why;
+};
+
 enum class Words : unsigned char {
   mixed,  ///< options may stand between words
   stop,   ///< the first word ends the options: it and what follows belong to a command
@@ -37,6 +44,7 @@ struct Verb {
   std::string_view details = {};   ///< paragraphs for --help; may be empty
   std::string_view examples = {};  ///< lines
   std::vector<std::span<const Option>> options = {};
+  std::span<const Refusal> refuses = {};
   Words style = Words::mixed;
   bool patient = false;  ///< it lasts as long as tasks do: it waits for a daemon that is started again
   int (*run)(Context&) = nullptr;

@@ -44,10 +44,17 @@ constexpr std::array kSchedule{
     Option{"cron", 0, "EXPR", "minute, hour, day, month, weekday: \"0 3 * * *\"; or @hourly, @daily and the like"},
     Option{"zone", 0, "ZONE", "the time zone of --cron, as Europe/Berlin (default: the daemon's)"},
     Option{"every", 0, "TIME", "instead of --cron: again and again after this long"},
-    Option{"catch-up", 0, "WHAT", "times that came while the daemon was down: skip (default), once, all", false,
+    Option{"catch-up", 0, "WHAT",
+           "times that were missed (daemon down, full, draining): skip (default), once for all, all", false,
            "skip once all"},
     Option{"overlap", 0, "WHAT", "while its last task is not done: allow (default), skip, or replace that", false,
            "allow skip replace"},
+};
+constexpr std::array kNotScheduled{
+    Refusal{"key", 0, "a schedule submits a new task each time; for one at a time there is --overlap skip, or replace"},
+    Refusal{"after", 'a', "the tasks of a schedule wait for no other task"},
+    Refusal{"input-from", 0, "the tasks of a schedule take no other task's result"},
+    Refusal{"at", 0, "a schedule has times of its own: --cron or --every"},
 };
 constexpr std::array kDrain{
     Option{"wait", 'w', "", "returns when nothing runs any more"},
@@ -286,6 +293,7 @@ const std::vector<Verb>& table() {
        .examples = "fut schedule add nightly --cron \"0 3 * * *\" --zone Europe/Berlin exec -- backup --all\n"
                    "fut schedule add poll --every 10m --overlap skip fetch url=https://example.org/",
        .options = {kSchedule, scheduled_option_table(), input_option_table()},
+       .refuses = kNotScheduled,
        .run = schedule_add_verb},
       {.name = "schedule pause",
        .words = "NAME",

@@ -53,7 +53,7 @@ struct Schedule {
   // The definition.
   std::string name;
   std::variant<Every, Calendar> when;
-  CatchUp catch_up = CatchUp::once;
+  CatchUp catch_up = CatchUp::skip;
   Overlap overlap = Overlap::allow;
   std::uint64_t target = 0;  ///< what to submit: only handed back
 

@@ -403,12 +403,27 @@ TEST_CASE("a schedule carries its times and the task with its input") {
            {{"n", "--every", "0", "echo"}, "above 0"},
            {{"n", "--every", "1h", "--zone", "UTC", "echo"}, "--zone belongs to --cron"},
            {{"n", "--every", "1h"}, "wants a task after the name"},
+           {{"n", "--every", "1h", "--key", "K", "echo"}, "has no option '--key': a schedule submits a new task each"},
+           {{"n", "--every", "1h", "-a", "3", "echo"}, "has no option '-a': the tasks of a schedule wait for no"},
+           {{"n", "--every", "1h", "--after=3", "echo"}, "has no option '--after': "},
+           {{"n", "--every", "1h", "--input-from", "3", "echo"}, "has no option '--input-from': "},
+           {{"n", "--every", "1h", "--at", "17:30", "echo"}, "has times of its own"},
            {{"n", "--every", "1h", "--on-full", "fail", "echo"}, "has no option '--on-full'"}}) {
     std::vector<std::string> all{"schedule", "add"};
     all.insert(all.end(), words.begin(), words.end());
     const Said refused = stage.fut(all);
     CHECK(refused.code == 2);
     CHECK_MESSAGE(has(refused.err, why), refused.err);
+  }
+}
+
+TEST_CASE("the help of schedule add offers nothing that it refuses") {
+  Stage stage(done());
+  const std::string help = stage.fut({"schedule", "add", "--help"}).out;
+  CHECK(has(help, "--retries N"));
+  for (const char* option : {"--key", "--after", "--input-from", "--at ", "--detach"}) {
+    CAPTURE(option);
+    CHECK_FALSE(has(help, option));
   }
 }
 
