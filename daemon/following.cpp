@@ -11,6 +11,11 @@ constexpr std::size_t kMostParked = 1024;           // requests that wait for so
 constexpr std::uint64_t kLogPage = 256 << 10;       // bytes of output in one answer
 constexpr std::int64_t kFeedIdle = 60'000'000'000;  // without anybody who watches, changes are no longer noted
 
+void set_problem(v1::Reply& reply, const Status& status) {
+  reply.mutable_problem()->set_code(static_cast<v1::Code>(status.code()));
+  reply.mutable_problem()->set_message(status.message());
+}
+
 const char* word(TaskState state, std::uint32_t attempt) {
   switch (state) {
     case TaskState::waiting:
@@ -106,6 +111,37 @@ void Server::take_changes(std::int64_t now) {
   for (const scheduler::Change& c : actions_.changes) note_change(c.task, word(c.state, c.attempt), now);
 }
 
+/// Likewise: false if nothing is there and more may come.
+bool Server::answer_log(const v1::LogQuery& q, v1::Reply& reply) const {
+  scheduler::event::TaskRef ref;
+  bool issued = false;
+  Status status = task_ref(q.task(), ref);
+  const scheduler::TaskSlot slot = status.ok() ? core_.find(ref, issued) : scheduler::kNoSlot;
+  if (status.ok() && slot == scheduler::kNoSlot) {
+    const std::string which = "task " + (ref.number != 0 ? std::to_string(ref.number) : to_string(ref.id));
+    status =
+        issued ? Status(Code::forgotten, which + " is forgotten") : Status(Code::not_found, "there is no " + which);
+  }
+  if (!status.ok()) {
+    set_problem(reply, status);
+    return true;
+  }
+  const scheduler::TaskRecord& t = core_.tasks()[slot];
+  const std::uint32_t attempt = q.attempt() != 0 ? q.attempt() : std::max<std::uint32_t>(t.attempt, 1);
+  std::vector<OutputLog::Chunk> chunks;
+  log_.read(t.number, attempt, q.offset(), kLogPage, chunks);
+  const bool over = is_terminal(t.phase) || t.attempt > attempt || (t.attempt == attempt && !is_at_worker(t.phase));
+  if (chunks.empty() && q.follow() && !over) return false;
+  for (OutputLog::Chunk& c : chunks) {
+    v1::LogChunk& out = *reply.add_log();
+    out.set_attempt(c.attempt);
+    out.set_stream(c.stream);
+    out.set_offset(c.offset);
+    out.set_data(std::move(c.data));
+  }
+  return true;
+}
+
 /// Looks at one request that may have to wait. True: `reply` is the answer to be sent.
 bool Server::answer_parked(Parked& p, v1::Reply& reply, std::int64_t now) {
   Status status;
@@ -122,32 +158,9 @@ bool Server::answer_parked(Parked& p, v1::Reply& reply, std::int64_t now) {
     if (core_.draining() && core_.at_workers() != 0) return false;
     if (!core_.draining()) status = {Code::refused, "the drain was undone"};
   } else {
-    const v1::LogQuery& q = p.request.log();
-    const scheduler::TaskSlot slot = core_.tasks().find(q.task().number());
-    if (slot == scheduler::kNoSlot) {
-      const bool issued = core_.tasks().issued(q.task().number());
-      status = issued ? Status(Code::forgotten, "task " + std::to_string(q.task().number()) + " is forgotten")
-                      : Status(Code::not_found, "there is no task " + std::to_string(q.task().number()));
-    } else {
-      const scheduler::TaskRecord& t = core_.tasks()[slot];
-      const std::uint32_t attempt = q.attempt() != 0 ? q.attempt() : std::max<std::uint32_t>(t.attempt, 1);
-      std::vector<OutputLog::Chunk> chunks;
-      log_.read(q.task().number(), attempt, q.offset(), kLogPage, chunks);
-      const bool over = is_terminal(t.phase) || t.attempt > attempt || (t.attempt == attempt && !is_at_worker(t.phase));
-      if (chunks.empty() && q.follow() && !over) return false;
-      for (OutputLog::Chunk& c : chunks) {
-        v1::LogChunk& out = *reply.add_log();
-        out.set_attempt(c.attempt);
-        out.set_stream(c.stream);
-        out.set_offset(c.offset);
-        out.set_data(std::move(c.data));
-      }
-    }
+    return answer_log(p.request.log(), reply);
   }
-  if (!status.ok()) {
-    reply.mutable_problem()->set_code(static_cast<v1::Code>(status.code()));
-    reply.mutable_problem()->set_message(status.message());
-  }
+  if (!status.ok()) set_problem(reply, status);
   return true;
 }
 

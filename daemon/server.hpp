@@ -108,6 +108,7 @@ class Server final : public Daemon {
   void send_output_credits();
   void note_change(TaskNumber task, const char* what, std::int64_t now);
   void take_changes(std::int64_t now);
+  bool answer_log(const v1::LogQuery& query, v1::Reply& reply) const;
   bool answer_parked(Parked& parked, v1::Reply& reply, std::int64_t now);
   Status park(scheduler::SessionId session, const v1::Request& request, std::int64_t now);
   void answer_all_parked(std::int64_t now);

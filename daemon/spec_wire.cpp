@@ -29,11 +29,6 @@ Status pairs(const google::protobuf::RepeatedPtrField<v1::Header>& from, const c
   return {};
 }
 
-Status task_ref(const v1::TaskRef& from, TaskNumber& number, TaskId& id) {
-  number = from.number();
-  if (number == 0 && !from_raw_id(from.id(), id)) return {Code::invalid, "a task id has 16 bytes"};
-  return {};
-}
 bool same_task(const v1::TaskRef& a, const v1::TaskRef& b) {
   return a.number() != 0 ? a.number() == b.number() : b.number() == 0 && a.id() == b.id();
 }
@@ -48,7 +43,10 @@ Status dependencies(const v1::Spec& from, Spec& to) {
     if (!out.group.empty()) continue;
     out.count = std::max<std::uint64_t>(d.count(), 1);
     if (out.count > kMostDependencies) return {Code::invalid, "a task waits for at most 1000000 others"};
-    if (Status s = task_ref(d.task(), out.number, out.id); !s.ok()) return s;
+    scheduler::event::TaskRef task;
+    if (Status s = task_ref(d.task(), task); !s.ok()) return s;
+    out.number = task.number;
+    out.id = task.id;
     if (from.has_input_from() && same_task(from.input_from(), d.task())) {
       to.input_from = static_cast<std::uint32_t>(to.after.size() - 1);
     }
@@ -157,6 +155,12 @@ void to_wire(const Spec& from, v1::Spec& to) {
     if (d.number == 0) out->mutable_task()->set_id(raw_id(d.id));
     if (i == from.input_from) *to.mutable_input_from() = out->task();
   }
+}
+
+Status task_ref(const v1::TaskRef& from, scheduler::event::TaskRef& to) {
+  to.number = from.number();
+  if (to.number == 0 && !from_raw_id(from.id(), to.id)) return {Code::invalid, "a task id has 16 bytes"};
+  return {};
 }
 
 std::string raw_id(const TaskId& id) {

@@ -25,6 +25,8 @@ Status spec_of_wire(const v1::Spec& from, const Submitter& by, scheduler::Spec& 
 void to_wire(const scheduler::Spec& spec, v1::Spec& to);
 void to_wire(const scheduler::Failure& failure, v1::Error& error);
 scheduler::Failure failure_of(const v1::Error& error);
+/// Invalid: neither a number nor an id.
+Status task_ref(const v1::TaskRef& from, scheduler::event::TaskRef& to);
 std::string raw_id(const TaskId& id);
 /// False if `raw` is not 16 bytes.
 bool from_raw_id(const std::string& raw, TaskId& id);

@@ -42,14 +42,8 @@ void Scheduler::on(const event::Attach& e, Time, Actions& actions) {
   for (std::size_t i = 0; i < e.tasks.size(); ++i) {
     const event::TaskRef& ref = e.tasks[i];
     AttachReply::Item item;
-    TaskSlot slot = kNoSlot;
     bool issued = false;
-    if (ref.number != 0) {
-      slot = tasks_.find(ref.number);
-      issued = tasks_.issued(ref.number);
-    } else if (const SessionId owner = sessions_.by_stream(ref.id.stream); owner != sessions_.end()) {
-      slot = find_seq(sessions_[owner], ref.id.seq, issued);
-    }
+    const TaskSlot slot = find(ref, issued);
     if (slot != kNoSlot) {
       TaskRecord& t = tasks_[slot];
       const std::uint64_t handle = e.first_handle + i;

@@ -71,6 +71,8 @@ class Scheduler {
 
   // What translation and queries read.
   const TaskTable& tasks() const { return tasks_; }
+  /// kNoSlot: it is not known; `issued`: not any more.
+  TaskSlot find(const event::TaskRef& ref, bool& issued) const;
   const Spec& spec(TaskSlot slot) const { return specs_[tasks_[slot].spec].spec; }
   /// As placed; what the client asked for if the task was rejected.
   const std::string& pool_of(TaskSlot slot) const {

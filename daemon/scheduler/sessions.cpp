@@ -70,6 +70,16 @@ void Scheduler::on(const event::ClientGone& e, Time now, Actions&) {
   absent_.push_back(e.session);
 }
 
+TaskSlot Scheduler::find(const event::TaskRef& ref, bool& issued) const {
+  issued = false;
+  if (ref.number != 0) {
+    issued = tasks_.issued(ref.number);
+    return tasks_.find(ref.number);
+  }
+  const SessionId owner = sessions_.by_stream(ref.id.stream);
+  return owner == sessions_.end() ? kNoSlot : find_seq(sessions_[owner], ref.id.seq, issued);
+}
+
 TaskSlot Scheduler::find_seq(const Session& s, Seq seq, bool& issued) const {
   issued = seq < s.accepted_seq;
   if (!issued) return kNoSlot;

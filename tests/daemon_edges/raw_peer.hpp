@@ -98,12 +98,12 @@ class RawPeer {
     say(v1::KIND_HELLO, m);
     return hear<v1::Welcome>(v1::KIND_WELCOME);
   }
-  std::optional<v1::Welcome> hello_client() {
+  std::optional<v1::Welcome> hello_client(const std::string& stream = "0123456789a") {
     v1::Hello m;
     m.set_role(v1::Hello::CLIENT);
     m.set_version_min(1);
     m.set_version_max(1);
-    m.set_stream("0123456789a");
+    m.set_stream(stream);
     m.set_result_credit_tasks(1 << 20);
     m.set_result_credit_bytes(1 << 30);
     say(v1::KIND_HELLO, m);

@@ -146,6 +146,52 @@ v1::Reply ask(RawPeer& client, v1::Request request) {
   CHECK(reply->request() == asked);
   return *reply;
 }
+TEST_CASE("the output of a task is asked for by its id, from any connection, also while it is written") {
+  RunningDaemon daemon;
+  RawPeer worker(*daemon);
+  REQUIRE(worker.hello_worker("w", "hold", 1));
+  auto client = std::make_unique<RawPeer>(*daemon);
+  REQUIRE(client->hello_client());
+  client->submit(0, 1, spec());
+  const std::string token = worker.take_calls(1);
+  REQUIRE(token.size() == kTokenBytes);
+  v1::Running running;
+  running.set_tokens(token);
+  worker.say(v1::KIND_RUNNING, running);
+  emit(worker, token, 0, 10);
+  REQUIRE(client->hear<v1::Started>(v1::KIND_STARTED));
+
+  v1::Request request;
+  v1::LogQuery& query = *request.mutable_log();
+  query.mutable_task()->set_id("0123456789a" + std::string(5, '\0'));
+  query.set_follow(true);
+  v1::Reply reply = ask(*client, request);
+  REQUIRE(reply.log_size() == 1);
+  CHECK(reply.log(0).data() == std::string(10, 'x'));
+
+  RawPeer other(*daemon);
+  REQUIRE(other.hello_client("bcdefghijkl"));
+  client.reset();  // the task outlives who submitted it
+  reply = ask(other, request);
+  REQUIRE(reply.log_size() == 1);
+  query.set_offset(10);
+  request.set_request(100);
+  other.say(v1::KIND_REQUEST, request);  // there is nothing more yet
+  emit(worker, token, 10, 5);
+  const auto more = other.hear<v1::Reply>(v1::KIND_REPLY);
+  REQUIRE(more);
+  REQUIRE(more->log_size() == 1);
+  CHECK(more->log(0).offset() == 10);
+  CHECK(more->log(0).data().size() == 5);
+
+  query.mutable_task()->set_id("0123456789a" + std::string(4, '\0') + "\x07");
+  reply = ask(other, request);
+  CHECK(reply.problem().code() == v1::CODE_NOT_FOUND);
+  CHECK(reply.problem().message() == "there is no task 30313233343536373839610000000007");
+  query.mutable_task()->set_id("short");
+  CHECK(ask(other, request).problem().message() == "a task id has 16 bytes");
+}
+
 v1::Reply change_schedule(RawPeer& client, const std::string& name, v1::ChangeSchedule::What what) {
   v1::Request request;
   request.mutable_change_schedule()->set_name(name);
