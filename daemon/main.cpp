@@ -2,12 +2,14 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/config.hpp"
 #include "daemon/log.hpp"
 #include "daemon/plugins.hpp"
 #include "daemon/process.hpp"
+#include "daemon/store_tool.hpp"
 #include "futured/daemon.hpp"
 #include "proto/standard_fds.hpp"
 
@@ -27,6 +29,7 @@ int exit_code(const futured::Status& status) {
 int main(int argc, char** argv) {
   using namespace futured::daemon;
   futured::open_standard_fds(futured::StandardFds::silent);
+  if (argc > 1 && std::string_view(argv[1]) == "store") return store_tool({argv + 2, argv + argc});
   auto options = parse_options({argv + 1, argv + argc}, environ);
   if (!options) {
     std::fprintf(stderr, "futured: %s\n", options.status().message().c_str());
