@@ -29,5 +29,5 @@ forbid "the daemon knows neither client nor worker" '#include "(client|worker)/'
 forbid "the worker knows neither client nor daemon" '#include "(client|daemon)/' worker
 forbid "only client/embedded links all three" '#include "(daemon|worker)/' \
   client/session client/link client/cli client/include
-forbid "full protobuf belongs to proto/schema and the command line" '#include "proto/schema/' daemon worker
+forbid "full protobuf belongs to proto/schema and the command line" '#include "proto/schema/(schema|message)' daemon worker
 exit $found
