@@ -102,18 +102,25 @@ std::string sibling(const std::string& name) {
   return (fs::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 
+namespace {
+// This program is build/tests/bin/futured-bench.
+fs::path build_dir() { return fs::path(sibling("")).parent_path().parent_path().parent_path(); }
+}  // namespace
+
 void find_programs() {
-  // This program is build/tests/bin/futured-bench.
-  const fs::path build = fs::path(sibling("")).parent_path().parent_path().parent_path();
-  ::setenv("FUTURED_BIN_DIR", (build / "bin").c_str(), 1);
-  ::setenv("FUTURED_PLUGIN_DIR", (build / "plugins").c_str(), 1);
+  ::setenv("FUTURED_BIN_DIR", (build_dir() / "tests" / "bench" / "bin").c_str(), 1);
+  ::setenv("FUTURED_PLUGIN_DIR", (build_dir() / "plugins").c_str(), 1);
 }
+
+std::string clock_plugin_dir() { return (build_dir() / "tests" / "bench" / "plugins").string(); }
 
 std::string run(const std::vector<std::string>& command) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Failure("cannot make a pipe");
+  std::vector<std::string> words{"setpriv", "--pdeathsig", "KILL"};
+  words.insert(words.end(), command.begin(), command.end());
   std::vector<char*> argv;
-  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);

@@ -63,12 +63,15 @@ class Report {
   bool head_printed_ = false;
 };
 
-/// Tells the test support where the programs under test are (build/bin, build/plugins), from where this one is.
+/// Tells the test support where the programs under test are, from where this one is.
 void find_programs();
+/// Where the plugin of these benchmarks is.
+std::string clock_plugin_dir();
 /// A program beside this one.
 std::string sibling(const std::string& name);
 
-/// Runs a program to its end and returns what it printed. Throws Failure unless it exits with 0.
+/// Runs a program to its end and returns what it printed. Throws Failure unless it exits with 0. If this thread ends
+/// before, the program is killed.
 std::string run(const std::vector<std::string>& command);
 /// The numbers in a text, one a line.
 std::vector<double> numbers(const std::string& text);

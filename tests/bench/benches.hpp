@@ -12,5 +12,8 @@ void state_change(Report& report);
 void memory(Report& report);
 /// `only`: those with this in their name; empty: all.
 void turns(Report& report, const std::string& only);
+void ping(Report& report);
+void lateness(Report& report);
+void simulator(Report& report);
 
 }  // namespace futured::bench

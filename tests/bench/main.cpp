@@ -27,6 +27,9 @@ constexpr Bench kBenches[] = {
     {"memory", "what a queued task takes, 1 M of them", futured::bench::memory},
     {"turns", "the longest turn of the loop while things happen to 1 M tasks",
      [](futured::bench::Report& report) { futured::bench::turns(report, ""); }, futured::bench::turns},
+    {"ping", "what another client notices while things happen to 1 M tasks", futured::bench::ping},
+    {"lateness", "how late 100,000 delayed tasks start", futured::bench::lateness},
+    {"simulator", "histories per second of tests/sim", futured::bench::simulator},
 };
 
 void usage(std::FILE* out) {

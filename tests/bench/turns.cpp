@@ -99,6 +99,14 @@ Turns running() {
   return s.end();
 }
 
+Turns running_kept() {
+  Stage s;
+  s.client.submit(kMillion, keep);
+  s.begin();
+  s.finish_all(kMillion);
+  return s.end();
+}
+
 // ---- looking
 
 Turns listing(const v1::Selector& selector, std::size_t pages, bool detail = false) {
@@ -375,7 +383,6 @@ Turns forget_all() {
 Turns retry_all() {
   Stage s;
   s.client.submit(kFan, keep);
-  v1::Request cancel;
   s.client.cancel(0, kFan);
   s.begin();
   s.client.ask_all([](v1::Request& r, const std::string& cursor) {
@@ -447,6 +454,7 @@ constexpr Scenario kScenarios[] = {
     {"1 M submitted, each with a key", submitting_with_keys},
     {"1 M submitted and refused", submitting_nonsense},
     {"1 M run", running},
+    {"1 M run and kept", running_kept},
     {"list of 1 M, pages of 500", list_all},
     {"list by state, none of 1 M", list_filtered},
     {"list by 64 labels, none of 1 M", list_by_label},
