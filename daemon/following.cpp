@@ -16,12 +16,13 @@ void set_problem(v1::Reply& reply, const Status& status) {
   reply.mutable_problem()->set_message(status.message());
 }
 
-const char* word(TaskState state, std::uint32_t attempt) {
-  switch (state) {
+const char* word(const scheduler::Change& c) {
+  if (c.again) return "retrying";
+  switch (c.state) {
     case TaskState::waiting:
-      return attempt == 0 ? "waiting" : "retrying";
+      return "waiting";
     case TaskState::queued:
-      return attempt == 0 ? "queued" : "requeued";
+      return c.attempt == 0 ? "queued" : "requeued";
     case TaskState::running:
       return "started";
     default:
@@ -95,20 +96,45 @@ void Server::note_change(TaskNumber task, const char* what, std::int64_t now) {
   if (!feed_on_) return;
   v1::ChangeRecord change;
   change.set_at_unix_ns(now + unix_offset_ns_);
-  const scheduler::TaskSlot slot = core_.tasks().find(task);
-  if (slot != scheduler::kNoSlot) {
-    fill_record(query_context(), slot, false, *change.mutable_task());
-  } else {
-    change.mutable_task()->set_number(task);
-  }
   change.set_what(what);
+  const scheduler::TaskSlot slot = core_.tasks().find(task);
+  if (slot == scheduler::kNoSlot) return;
+  fill_record(query_context(), slot, false, *change.mutable_task());
+  feed_.add(std::move(change));
+}
+
+/// A change of state, which may not be the last of this turn.
+void Server::note_change(const scheduler::Change& c, std::int64_t now) {
+  const scheduler::TaskSlot slot = core_.tasks().find(c.task);
+  if (slot == scheduler::kNoSlot) return;
+  const QueryContext context = query_context();
+  v1::ChangeRecord change;
+  change.set_at_unix_ns(now + unix_offset_ns_);
+  change.set_what(word(c));
+  v1::TaskRecord& task = *change.mutable_task();
+  fill_record(context, slot, false, task);
+  if (static_cast<TaskState>(task.state()) != c.state) {
+    task.set_state(static_cast<v1::State>(c.state));
+    task.clear_reason();
+    task.clear_due_unix_ns();
+    task.clear_ended_unix_ns();
+    task.clear_error();
+    task.clear_has_result();
+    task.clear_result_bytes();
+  }
+  const scheduler::SideRecord* side = core_.tasks().side_if(slot);
+  if (c.again && side != nullptr) {
+    for (const scheduler::Attempt& a : side->attempts) {
+      if (a.number == c.attempt) fill_attempt(context, a, *task.add_attempts());
+    }
+  }
   feed_.add(std::move(change));
 }
 
 /// What the scheduler says of this turn.
 void Server::take_changes(std::int64_t now) {
   for (const TaskNumber task : actions_.forgotten) log_.forget(task);
-  for (const scheduler::Change& c : actions_.changes) note_change(c.task, word(c.state, c.attempt), now);
+  for (const scheduler::Change& c : actions_.changes) note_change(c, now);
 }
 
 /// Likewise: false if nothing is there and more may come.

@@ -86,17 +86,19 @@ void fill_record(const QueryContext& c, TaskSlot slot, bool detail, v1::TaskReco
   }
   if (side->failure != nullptr) to_wire(*side->failure, *r.mutable_error());
   if (!detail) return;
-  for (const Attempt& a : side->attempts) {
-    v1::Attempt* out = r.add_attempts();
-    out->set_attempt(a.number);
-    out->set_worker(a.worker);
-    out->set_pid(a.pid);
-    // A call too short to be reported as running started when it was sent, as near as can be told.
-    out->set_started_unix_ns(unix_time(a.started != 0 ? a.started : a.ended != 0 ? a.sent : 0));
-    out->set_ended_unix_ns(unix_time(a.ended));
-    out->set_outcome(std::string(scheduler::name(a.ending)));
-    out->set_message(a.message);
-  }
+  for (const Attempt& a : side->attempts) fill_attempt(c, a, *r.add_attempts());
+}
+
+void fill_attempt(const QueryContext& c, const Attempt& a, v1::Attempt& into) {
+  const auto unix_time = [&c](Time at) { return at == 0 ? 0 : at + c.unix_offset_ns; };
+  into.set_attempt(a.number);
+  into.set_worker(a.worker);
+  into.set_pid(a.pid);
+  // A call too short to be reported as running started when it was sent, as near as can be told.
+  into.set_started_unix_ns(unix_time(a.started != 0 ? a.started : a.ended != 0 ? a.sent : 0));
+  into.set_ended_unix_ns(unix_time(a.ended));
+  into.set_outcome(std::string(scheduler::name(a.ending)));
+  into.set_message(a.message);
 }
 
 Result<TaskWalk> TaskWalk::start(const QueryContext& context, const v1::Selector& s, const std::string& cursor,

@@ -51,6 +51,7 @@ class TaskWalk {
 
 /// `detail`: with its attempts.
 void fill_record(const QueryContext& context, scheduler::TaskSlot slot, bool detail, v1::TaskRecord& into);
+void fill_attempt(const QueryContext& context, const scheduler::Attempt& attempt, v1::Attempt& into);
 void answer_status(const QueryContext& context, std::int64_t now, v1::DaemonStatus& into);
 Status answer_list(const QueryContext& context, const v1::ListQuery& query, v1::Reply& into);
 Status answer_catalog(const QueryContext& context, const v1::CatalogQuery& query, v1::Reply& into);

@@ -107,6 +107,7 @@ class Server final : public Daemon {
   void refresh_output();
   void send_output_credits();
   void note_change(TaskNumber task, const char* what, std::int64_t now);
+  void note_change(const scheduler::Change& c, std::int64_t now);
   void take_changes(std::int64_t now);
   bool answer_log(const v1::LogQuery& query, v1::Reply& reply) const;
   bool answer_parked(Parked& parked, v1::Reply& reply, std::int64_t now);

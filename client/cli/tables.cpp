@@ -82,6 +82,10 @@ std::string change_line(const v1::ChangeRecord& change) {
   } else if (task.has_progress()) {
     out += ": " + progress_words(task);
   }
+  for (const auto& attempt : task.attempts()) {
+    out += "; attempt " + std::to_string(attempt.attempt()) + " " + harmless(attempt.outcome()) +
+           (attempt.message().empty() ? "" : ": " + harmless(attempt.message()));
+  }
   return out;
 }
 

@@ -76,11 +76,13 @@ struct AttachReply {
   };
   std::vector<Item> items;
 };
-/// A task is in another state than before.
+/// A task is in another state than before, or an attempt of it has failed and there will be another. It is known at
+/// least to the end of the turn.
 struct Change {
   TaskNumber task = 0;
   TaskState state = TaskState::unknown;
   std::uint32_t attempt = 0;
+  bool again = false;  ///< that attempt has failed
 };
 /// The peer broke the protocol: it is refused with this text and its connection closed.
 struct Breach {

@@ -22,6 +22,9 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   for (const Scheduler::Release& r : s.releases_) {
     if (r.task != kNoSlot) ++watchers[r.task];
   }
+  for (const auto* list : {&s.ended_, &s.told_}) {
+    for (const TaskSlot slot : *list) ++watchers[slot];
+  }
   for (const auto& [number, list] : s.attachments_) {
     const TaskSlot slot = tasks.find(number);
     if (slot == kNoSlot || is_terminal(tasks[slot].phase)) {

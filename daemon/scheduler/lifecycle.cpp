@@ -67,7 +67,19 @@ void Scheduler::enter(TaskRecord& t, Phase phase) {
   if (std::uint64_t* from = bucket(t.phase)) --*from;
   t.phase = phase;
   if (std::uint64_t* to = bucket(phase)) ++*to;
-  if (tell) changes_.push_back({t.number, state_of(phase), t.attempt});
+  if (tell) changes_.push_back({t.number, state_of(phase), t.attempt, false});
+}
+
+/// An attempt has failed and another comes, of which the state alone may tell nothing: a short call goes from queued to
+/// queued.
+void Scheduler::tell_again(TaskSlot slot) {
+  if (!watched_) return;
+  const TaskRecord& t = tasks_[slot];
+  const TaskState state = state_of(t.phase);
+  if (changes_.empty() || changes_.back().task != t.number || changes_.back().state != state) {
+    changes_.push_back({t.number, state, t.attempt, false});
+  }
+  changes_.back().again = true;
 }
 
 /// A new task, placed: it waits for what it has to wait for, or is queued.
@@ -293,10 +305,14 @@ void Scheduler::attempt_failed(TaskSlot slot, Failure failure, Slice reply, Time
   }
   if (!FUTURED_MUTANT(retry_not_counted)) ++side.spent_retries;
   const Time wait = backoff(slot, failure.retry_after_ns);
-  if (wait <= 0) return requeue(slot, false);
-  side.due = later(now, wait);
-  enter(tasks_[slot], Phase::waiting);
-  rearm(slot);
+  if (wait <= 0) {
+    requeue(slot, false);
+  } else {
+    side.due = later(now, wait);
+    enter(tasks_[slot], Phase::waiting);
+    rearm(slot);
+  }
+  tell_again(slot);
 }
 
 void Scheduler::replace_payload(TaskSlot slot, Slice payload) {
@@ -378,7 +394,11 @@ void Scheduler::finish(TaskSlot slot, Phase phase, std::optional<Failure> failur
       }
     }
   }
-  release(slot);
+  if (watched_) {
+    ended_.push_back(slot);
+  } else {
+    release(slot);
+  }
 }
 
 }  // namespace futured::scheduler

@@ -2,6 +2,7 @@
 #include "daemon/scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace futured::scheduler {
 
@@ -15,6 +16,7 @@ void Scheduler::handle(const Event& event, Time now, Actions& actions) {
 
 void Scheduler::advance(Time now, Actions& actions) {
   more_now_ = false;
+  for (const TaskSlot slot : std::exchange(told_, {})) release(slot);
   for (WorkerIndex w = 0; w < table_.workers.size(); ++w) {
     Worker& worker = table_.workers[w];
     if (worker.id != 0 && worker.gives_up <= now) lose(w, {worker.id, false, {}, 0, 0, true}, now, actions);
@@ -39,6 +41,8 @@ void Scheduler::advance(Time now, Actions& actions) {
   feed_starved(actions);
   actions.changes.insert(actions.changes.end(), changes_.begin(), changes_.end());
   changes_.clear();
+  told_ = std::exchange(ended_, {});
+  if (!told_.empty()) more_now_ = true;
   actions.forgotten.insert(actions.forgotten.end(), forgotten_.begin(), forgotten_.end());
   forgotten_.clear();
 }

@@ -184,6 +184,7 @@ class Scheduler {
   // lifecycle.cpp
   std::uint64_t* bucket(Phase phase);
   void enter(TaskRecord& t, Phase phase);
+  void tell_again(TaskSlot slot);
   void admit(TaskSlot slot, Time now);
   void requeue(TaskSlot slot, bool front);
   void take_out(TaskSlot slot);
@@ -319,6 +320,8 @@ class Scheduler {
   std::vector<WorkerIndex> condemned_;
   bool watched_ = false;
   std::vector<Change> changes_;  ///< of this turn
+  /// While watched, what ends is held until that has been told: ended in this turn, told in the one before.
+  std::vector<TaskSlot> ended_, told_;
   std::vector<TaskNumber> forgotten_;
   std::vector<SessionId> burials_;  ///< sessions that may be forgotten now
   static constexpr Time kDisconnectGrace = 5'000'000'000;

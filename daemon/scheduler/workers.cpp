@@ -343,6 +343,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
         finish(slot, Phase::failed, std::move(f), {}, now, actions);
       } else {
         requeue(slot, true);
+        tell_again(slot);
       }
     }
     slot = previous;

@@ -144,6 +144,24 @@ TEST_CASE("forgotten is 5 and unknown is 4, for the verbs about a task") {
   }
 }
 
+TEST_CASE("watch shows every retry and every end, also of what is short and not kept") {
+  FutProcess watch({"watch", "label=seen=yes"}, Desk::shared().environment());
+  // It changes again and again, so that it does not matter when the watching begins.
+  const std::string restless =
+      submitted({"exec", "--retries", "100000", "--backoff", "20ms..20ms", "-l", "seen=yes", "--", "false"});
+  CHECK(watch.out_has("retrying: waiting (backoff"));
+  const std::string failing = submitted({"exec", "--retries", "2", "-l", "seen=yes", "--", "sh", "-c", "exit 7"});
+  CHECK(watch.out_has(" " + failing + " exec ended: failed: exit: command 'sh' ended with status 7\n"));
+  for (const char* attempt : {"1", "2"}) {
+    CAPTURE(attempt);
+    CHECK(has(watch.so_far().out, "; attempt " + std::string(attempt) + " failed: command 'sh' ended with status 7"));
+  }
+  const std::string brief = submitted({"echo", "x", "--keep", "0", "-l", "seen=yes"});
+  CHECK(watch.out_has(" " + brief + " echo ended: succeeded\n"));
+  CHECK(fut({"cancel", restless}).code == 0);
+  CHECK(watch.out_has(" " + restless + " exec ended: cancelled\n"));
+}
+
 TEST_CASE("watch tells what happens, through a pipe, until its reader has gone") {
   FutProcess watch({"watch", "-j", "label=cli=watched"}, Desk::shared().environment());
   // It changes again and again, so that it does not matter when the watching begins.

@@ -72,6 +72,48 @@ TEST_CASE("after a drain what has not ended is abandoned as lost, so that nobody
   CHECK(b.s.tasks().live() == 0);
 }
 
+TEST_CASE("who watches is told of each attempt that failed, however short, and can still look at what has ended") {
+  Bench b;
+  const WorkerId w = b.worker(1, 100);
+  const SessionId c = b.hello();
+  b.step(event::Watched{true});
+  Spec sp = Bench::spec();
+  sp.retries = 2;
+  sp.detached = true;
+  const TaskNumber n = b.submit(c, 1, sp);
+  for (const std::uint32_t attempt : {1U, 2U}) {
+    CAPTURE(attempt);
+    SUBCASE("not reported as running") {}
+    SUBCASE("reported as running") { b.running(w, {b.token(n)}); }
+    b.ran_badly(w, b.token(n));
+    REQUIRE(b.actions.changes.size() == 1);
+    CHECK(b.actions.changes[0].task == n);
+    CHECK(b.actions.changes[0].state == TaskState::queued);
+    CHECK(b.actions.changes[0].attempt == attempt);
+    CHECK(b.actions.changes[0].again);
+  }
+  b.ran_badly(w, b.token(n));
+  REQUIRE(b.actions.changes.size() == 1);
+  CHECK(b.actions.changes[0].state == TaskState::failed);
+  CHECK_FALSE(b.actions.changes[0].again);
+  REQUIRE(b.known(n));  // nobody waits for it and it is not kept, but it has just been told
+  CHECK(b.s.next_deadline() <= b.now);
+  b.turn();
+  CHECK_FALSE(b.known(n));
+
+  sp.backoff_ns = 1'000;
+  const TaskNumber later = b.submit(c, 1, sp);
+  b.ran_badly(w, b.token(later));
+  REQUIRE(b.actions.changes.size() == 1);
+  CHECK(b.actions.changes[0].state == TaskState::waiting);
+  CHECK(b.actions.changes[0].again);
+  const TaskNumber crashing = b.submit(c, 1, Bench::spec());
+  b.lost(w, true, {b.token(crashing)});
+  REQUIRE(b.actions.changes.size() == 1);
+  CHECK(b.actions.changes[0].task == crashing);
+  CHECK(b.actions.changes[0].again);
+}
+
 TEST_CASE("an abandon without tasks is done at once") {
   Bench b;
   b.step(event::Abandon{});
