@@ -43,7 +43,8 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   }
 
   // ---- sessions
-  std::size_t live_sessions = 0;
+  std::size_t live_sessions = 0, starved = 0;
+  std::uint64_t unused_tasks = 0, unused_bytes = 0;
   for (SessionId id = 0; id < s.sessions_.end(); ++id) {
     const Session* found = s.session(id);
     if (found == nullptr) continue;
@@ -66,10 +67,17 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     }
     if (next > c.accepted_seq) wrong(name, ": extents beyond what was accepted");
     if (!c.extents.empty() && !c.extents.front().live) wrong(name, ": a closed extent at the front");
-    if (c.granted_seq < c.accepted_seq && c.granted_seq != 0) wrong(name, ": more accepted than granted");
+    if (c.granted_seq < c.accepted_seq || c.granted_bytes < c.accepted_bytes) {
+      wrong(name, ": more accepted than granted");
+    }
+    unused_tasks += c.unused_tasks();
+    unused_bytes += c.unused_bytes();
+    if (c.connection == 0 && c.unused_tasks() + c.unused_bytes() != 0) wrong(name, ": away, and has credit");
+    if (c.connection != 0 && c.unused_tasks() == 0 && !c.starved) wrong(name, ": no credit, and nobody will feed it");
     if (c.granted_seq > std::min<Seq>(c.accepted_seq + s.limits_.window_tasks, kMaxSeq)) {
       wrong(name, ": more granted than the window");
     }
+    starved += c.starved ? 1 : 0;
     if (c.starved && std::count(s.starved_.begin(), s.starved_.end(), id) == 0) {
       wrong(name, ": starved, and nobody will feed it");
     }
@@ -132,6 +140,10 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   }
   wrong.same("the number of sessions", s.sessions_.live(), live_sessions);
   wrong.same("the number of connected clients", s.connected_clients_, connected);
+  wrong.same("credit not used", s.unused_tasks_, unused_tasks);
+  wrong.same("credit in bytes not used", s.unused_bytes_, unused_bytes);
+  if (s.live_tasks() + unused_tasks > s.limits_.tasks) wrong("more tasks are taken and promised than the limit");
+  wrong.same("sessions without credit", s.starved_.size(), starved);
 
   // ---- tasks
   std::uint64_t live = 0, waiting = 0, queued = 0, assigned = 0, running = 0, bytes = 0, kept_bytes = 0, kept_taken = 0,

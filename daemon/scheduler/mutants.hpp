@@ -30,6 +30,7 @@ enum class Mutant : std::uint8_t {
   input_not_taken,
   cancel_forgotten,
   rate_ignored,
+  promise_forgotten,
   count
 };
 /// The one that is active, of the whole process.

@@ -41,6 +41,9 @@ void Scheduler::on(const event::SubmitOwn& e, Time now, Actions& actions) {
   if (tasks_.seal(extent)) extent_closed(sealed);
   if (placement.cls == kNoClass) {
     reject(slot, ErrorKind::rejected, placement.refusal, now, actions);
+  } else if (room() == 0) {
+    refuse_for_now(slot, "the daemon holds as many tasks as it may (max_queued_tasks); submit it when some have ended",
+                   now, actions);
   } else {
     if (!own.key.empty()) take_key(slot);
     admit(slot, now);

@@ -19,6 +19,7 @@
 #include "daemon/scheduler/edges.hpp"
 #include "daemon/scheduler/event.hpp"
 #include "daemon/scheduler/groups.hpp"
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/ready_queue.hpp"
 #include "daemon/scheduler/retention.hpp"
 #include "daemon/scheduler/session_table.hpp"
@@ -30,12 +31,13 @@ namespace futured::scheduler {
 
 struct Limits {
   std::uint64_t payload_bytes = 64ULL << 20;
-  std::uint64_t tasks = 10'000'000;      ///< not ended
+  std::uint64_t tasks = 10'000'000;      ///< not ended, and those that clients may still submit: never more
   std::uint64_t bytes = 4ULL << 30;      ///< of inputs, of what is said about tasks, and of results not taken
   std::uint64_t kept_tasks = 1'000'000;  ///< ended and taken, still kept; above, the oldest are forgotten early
   std::uint64_t kept_bytes = 1ULL << 30;
   std::uint64_t owed_bytes = 256ULL << 20;  ///< results that a client may leave lying before its tasks wait
-  std::uint64_t window_tasks = 65'536;      ///< a client may submit this far ahead of what was accepted
+  std::uint64_t window_tasks = 65'536;      ///< a client may submit this far ahead of what was accepted, at most
+  std::uint64_t first_window_tasks = 1024;  ///< and so far at first; it doubles as it is used
   std::uint64_t window_bytes = 256ULL << 20;
   Time session_resume = 60'000'000'000;  ///< how long outcomes are held for a client that went away
   Time worker_return = 5'000'000'000;    ///< how long a disconnected worker started by hand may take to come back
@@ -101,8 +103,13 @@ class Scheduler {
   const Counts& counts() const { return counts_; }
   std::uint32_t epoch() const { return epoch_; }
   bool draining() const { return draining_; }
-  /// It holds as much as it may: what is submitted now goes beyond it.
-  bool full() const { return live_tasks() >= limits_.tasks || counts_.bytes >= limits_.bytes; }
+  /// It holds as much as it may, or will when clients have used the credit that they have.
+  bool full() const { return room() == 0 || counts_.bytes >= limits_.bytes; }
+  /// How many tasks more it can promise to take.
+  std::uint64_t room() const {
+    const std::uint64_t taken = live_tasks() + (FUTURED_MUTANT(promise_forgotten) ? 0 : unused_tasks_);
+    return limits_.tasks > taken ? limits_.tasks - taken : 0;
+  }
   /// Why a task of this spec would be refused if it were submitted now; empty: it would not.
   std::string refusal(const Spec& spec) const { return place(spec).refusal; }
   /// After Abandon: every task has ended.
@@ -125,7 +132,8 @@ class Scheduler {
   // sessions.cpp
   void on(const event::ClientHello&, Time, Actions&);
   void on(const event::ClientGone&, Time, Actions&);
-  void grant(SessionId id);
+  void grant(SessionId id, std::uint64_t most = UINT64_MAX);
+  void take_back_credit(SessionId id);
   void feed_starved(Actions& actions);
   void bury_if_free(SessionId id, Actions& actions);
   void sweep_sessions(std::size_t& portion, Time now, Actions& actions);
@@ -280,8 +288,10 @@ class Scheduler {
   std::size_t connected_clients_ = 0;
 
   std::vector<SessionId> delivery_list_;  ///< sessions with something to deliver
-  std::vector<SessionId> starved_;        ///< sessions whose submit credit waits for room
-  std::vector<SessionId> absent_;         ///< disconnected sessions with a deadline
+  std::vector<SessionId> starved_;        ///< sessions whose submit credit waits for room, the first longest
+  std::uint64_t unused_tasks_ = 0;        ///< granted to clients and not submitted yet, of all sessions
+  std::uint64_t unused_bytes_ = 0;
+  std::vector<SessionId> absent_;  ///< disconnected sessions with a deadline
   struct Attachment {
     SessionId session = 0;
     std::uint64_t handle = 0;

@@ -42,7 +42,9 @@ struct Session {
   std::uint64_t accepted_bytes = 0;
   Seq granted_seq = 0;  ///< submit credits as last told, absolute
   std::uint64_t granted_bytes = 0;
-  bool starved = false;  ///< its credit was withheld because the daemon is full
+  std::uint64_t window_tasks = 0;  ///< granted ahead of what was accepted, at most; grows as it is used
+  Time last_submit = 0;
+  bool starved = false;            ///< it has no credit because the daemon is full
   Ring<ExtentRef> extents;
   std::uint64_t closed_extents = 0;  ///< of those: not live
   SpecId last_spec = UINT32_MAX;     ///< used again while batches ask for the same
@@ -58,6 +60,9 @@ struct Session {
   bool held = false;             ///< its tasks wait until it has taken more of its results
 
   std::map<std::uint64_t, TaskNumber> attached;  ///< by handle: live tasks of anybody that it follows
+
+  std::uint64_t unused_tasks() const { return granted_seq - accepted_seq; }
+  std::uint64_t unused_bytes() const { return granted_bytes - accepted_bytes; }
 
   std::uint32_t holds = 0;  ///< live extents, attachments, cancels and sweeps that name this session
 

@@ -6,6 +6,10 @@
 
 namespace futured::scheduler {
 
+namespace {
+constexpr std::uint64_t kCreditParts = 4;  // of an empty daemon's limits one client is given one at most
+}  // namespace
+
 void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
   SessionId id = sessions_.by_stream(e.stream);
   const bool known = id != sessions_.end();
@@ -23,7 +27,11 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
       actions.breaches.push_back({kNoSession, e.connection, "the hello names a seq beyond 2^40"});
       return;
     }
-    if (!known) id = sessions_.add(e.stream);
+    if (!known) {
+      id = sessions_.add(e.stream);
+      sessions_[id].window_tasks = std::min(limits_.first_window_tasks, limits_.window_tasks);
+    }
+    take_back_credit(id);
     // What an earlier daemon acknowledged is gone; the client goes on after it, and with the deliveries likewise.
     sessions_[id].accepted_seq = e.first_unacked_seq;
     sessions_[id].deliveries.start_at(e.processed_delivery);
@@ -42,6 +50,7 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
   s.credit_tasks = e.credit_tasks;
   s.credit_bytes = e.credit_bytes;
   actions.client_welcomes.push_back({e.connection, id, resumed, s.accepted_seq});
+  take_back_credit(id);
   grant(id);
   if (!resumed) return;
   for (std::uint64_t p = s.extents.begin(); p != s.extents.end(); ++p) {
@@ -65,6 +74,7 @@ void Scheduler::on(const event::ClientGone& e, Time now, Actions&) {
   if (s == nullptr || s->connection == 0) return;
   s->connection = 0;
   --connected_clients_;
+  take_back_credit(e.session);
   s->expires = now + (e.on_purpose ? 0 : limits_.session_resume);
   if (s->cancel_grace >= 0) s->cancel_at = s->cancel_grace > kNever - now ? kNever - 1 : now + s->cancel_grace;
   absent_.push_back(e.session);
@@ -110,24 +120,59 @@ TaskSlot Scheduler::by_handle(SessionId session, std::uint64_t handle) const {
   return at == s->attached.end() ? kNoSlot : tasks_.find(at->second);
 }
 
-void Scheduler::grant(SessionId id) {
+/// How far ahead its client may submit. What is granted and not used counts like a task that has not ended, so that the
+/// limit is never exceeded. Credit cannot be taken back from clients that do nothing: a window begins small and grows
+/// as it is used, and the less is left, the smaller the part of it that one session has, so that something is left for
+/// the next. Credit in bytes is never less than the largest input, or that would never come: by so much for each client
+/// the bytes may go beyond their limit.
+void Scheduler::grant(SessionId id, std::uint64_t most) {
   Session& s = sessions_[id];
-  if (full() || draining_) {
-    if (!std::exchange(s.starved, true)) starved_.push_back(id);
-    return;
+  const std::uint64_t least_bytes = std::min(limits_.payload_bytes, limits_.window_bytes);
+  if (!full() && !draining_) {
+    const std::uint64_t unused = s.unused_tasks();
+    const std::uint64_t left = room() + unused;
+    const std::uint64_t part = std::max<std::uint64_t>(left * left / limits_.tasks / kCreditParts, 1);
+    const std::uint64_t wanted = std::min({s.window_tasks, most, part, kMaxSeq - s.accepted_seq});
+    if (wanted > unused) {
+      s.granted_seq += wanted - unused;
+      unused_tasks_ += wanted - unused;
+    }
+    const std::uint64_t unused_bytes = s.unused_bytes();
+    const std::uint64_t promised = counts_.bytes + unused_bytes_ - unused_bytes;
+    const std::uint64_t part_bytes = promised < limits_.bytes ? (limits_.bytes - promised) / kCreditParts : 0;
+    const std::uint64_t wanted_bytes = std::clamp(part_bytes, least_bytes, limits_.window_bytes);
+    if (wanted_bytes > unused_bytes) {
+      s.granted_bytes += wanted_bytes - unused_bytes;
+      unused_bytes_ += wanted_bytes - unused_bytes;
+    }
   }
-  s.granted_seq = std::min<Seq>(s.accepted_seq + limits_.window_tasks, kMaxSeq);
-  s.granted_bytes = s.accepted_bytes + limits_.window_bytes;
+  const bool stuck = s.unused_tasks() == 0 || s.unused_bytes() < least_bytes;
+  if (stuck && s.accepted_seq < kMaxSeq && !std::exchange(s.starved, true)) starved_.push_back(id);
 }
 
+/// Its client is not there, or there anew: what it has not used is for others.
+void Scheduler::take_back_credit(SessionId id) {
+  Session& s = sessions_[id];
+  if (s.granted_seq > s.accepted_seq) unused_tasks_ -= s.unused_tasks();
+  if (s.granted_bytes > s.accepted_bytes) unused_bytes_ -= s.unused_bytes();
+  s.granted_seq = s.accepted_seq;
+  s.granted_bytes = s.accepted_bytes;
+  if (std::exchange(s.starved, false)) std::erase(starved_, id);
+}
+
+/// There is room: those who wait for it have equal shares, and the first one each if there is not enough for all.
 void Scheduler::feed_starved(Actions& actions) {
   if (starved_.empty() || full() || draining_) return;
-  for (const SessionId id : std::exchange(starved_, {})) {
-    Session* s = sessions_.find(id);
-    if (s == nullptr || !std::exchange(s->starved, false)) continue;
-    grant(id);
-    actions.credit.push_back(id);
+  const std::uint64_t among = std::max<std::uint64_t>(starved_.size(), kCreditParts);
+  const std::uint64_t most = std::max<std::uint64_t>(room() / among, 1);
+  const std::vector<SessionId> waiting = std::exchange(starved_, {});
+  std::size_t fed = 0;
+  for (; fed < waiting.size() && !full(); ++fed) {
+    sessions_[waiting[fed]].starved = false;
+    grant(waiting[fed], most);
+    actions.credit.push_back(waiting[fed]);
   }
+  starved_.insert(starved_.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(fed), waiting.end());
 }
 
 void Scheduler::bury_if_free(SessionId id, Actions& actions) {

@@ -9,6 +9,8 @@
 namespace futured::scheduler {
 
 namespace {
+constexpr Time kIdle = 1'000'000'000;  // a client that submitted nothing for so long begins with a small window again
+
 std::string quoted(const std::string& s) { return "'" + s + "'"; }
 
 template <class Map>
@@ -163,6 +165,12 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
   counts_.submitted += count - accepted.existing.size();
   s->accepted_seq += count;
   s->accepted_bytes += bytes;
+  unused_tasks_ -= count;
+  unused_bytes_ -= bytes;
+  if (now - std::exchange(s->last_submit, now) > kIdle) {
+    s->window_tasks = std::min(limits_.first_window_tasks, limits_.window_tasks);
+  }
+  s->window_tasks = std::min(s->window_tasks + count, limits_.window_tasks);
   const Extent sealed = tasks_.extent(extent);
   if (tasks_.seal(extent)) extent_closed(sealed);
   grant(e.session);

@@ -55,7 +55,7 @@ class Line {
  private:
   static Limits limits(std::uint64_t depth) {
     Limits limits;
-    limits.window_tasks = depth + kBatch;
+    limits.window_tasks = limits.first_window_tasks = depth + kBatch;
     return limits;
   }
   /// Only what the scheduler itself allocates is counted, not the making of events.

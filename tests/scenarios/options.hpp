@@ -64,6 +64,8 @@ inline constexpr Option<Limits> kLimitOptions[] = {
     {"kept_tasks", [](Limits& l, const Value& v) { l.kept_tasks = static_cast<std::uint64_t>(v.number()); }},
     {"kept_bytes", [](Limits& l, const Value& v) { l.kept_bytes = static_cast<std::uint64_t>(v.number()); }},
     {"owed_bytes", [](Limits& l, const Value& v) { l.owed_bytes = static_cast<std::uint64_t>(v.number()); }},
+    {"first_window_tasks",
+     [](Limits& l, const Value& v) { l.first_window_tasks = static_cast<std::uint64_t>(v.number()); }},
     {"window_tasks", [](Limits& l, const Value& v) { l.window_tasks = static_cast<std::uint64_t>(v.number()); }},
     {"window_bytes", [](Limits& l, const Value& v) { l.window_bytes = static_cast<std::uint64_t>(v.number()); }},
     {"session_resume", [](Limits& l, const Value& v) { l.session_resume = v.duration(); }},

@@ -114,7 +114,7 @@ std::vector<std::string> show_clients(const Scene& scene) {
     const Session* c = role->session == kNoSession ? nullptr : s.session(role->session);
     if (c == nullptr || c->stream != role->stream) continue;
     std::string line = role->name + ": " + (c->connection != 0 ? "connected" : "away");
-    line += ", may submit " + std::to_string(c->granted_seq - c->accepted_seq) + " more";
+    if (c->connection != 0) line += ", may submit " + std::to_string(c->granted_seq - c->accepted_seq) + " more";
     if (!c->deliveries.empty()) {
       line += ", " + std::to_string(c->deliveries.size()) + " not taken (" + std::to_string(c->owed_bytes) + " bytes)";
     }

@@ -527,24 +527,94 @@ TEST_CASE("who attached is told when the task starts, and may cancel by its hand
   CHECK(b.told.size() == 2);
 }
 
-TEST_CASE("submit credit is withheld while the daemon is full and comes back when there is room") {
+TEST_CASE("tasks that have not ended, and those that clients may still submit, are never more than the limit") {
   Limits limits;
   limits.tasks = 4;
-  limits.window_tasks = 4;
   Bench b(limits);
-  const WorkerId w = b.worker(1, 2);
+  const WorkerId w = b.worker(1, 10);
   const SessionId c = b.hello();
-  b.submit(c, 4);
-  CHECK(b.s.session(c)->granted_seq == 4);
-  CHECK(b.actions.credit.empty());
   const SessionId d = b.hello(2);
-  CHECK(b.s.session(d)->granted_seq == 0);
-  b.submit(d, 1);
+  const auto may = [&](SessionId id) { return b.s.session(id)->granted_seq - b.s.session(id)->accepted_seq; };
+  CHECK(may(c) == 1);
+  CHECK(may(d) == 1);
+  b.submit(c);
+  b.submit(c);
+  CHECK(may(c) == 1);
+  b.submit(c);
+  CHECK(may(c) == 0);
+  CHECK(b.s.session(c)->starved);
+  // What the other one has not used is still his.
+  b.submit(d);
+  CHECK(b.s.counts().queued == 4);
+  CHECK(may(d) == 0);
+  b.submit(d);
   CHECK(b.actions.breaches.size() == 1);
+  // Who has waited longest is first.
   b.ran(w, {b.token(1)});
-  CHECK(b.actions.credit == std::vector<SessionId>{c, d});
-  CHECK(b.s.session(c)->granted_seq == 8);
-  CHECK(b.s.session(d)->granted_seq == 4);
+  CHECK(b.actions.credit == std::vector<SessionId>{c});
+  CHECK(may(c) == 1);
+  b.ran(w, {b.token(2)});
+  CHECK(b.actions.credit == std::vector<SessionId>{d});
+  b.submit(c);
+  CHECK(b.actions.credit.empty());
+  // The credit of a client that goes is for those who wait.
+  b.gone(d);
+  CHECK(b.actions.credit == std::vector<SessionId>{c});
+  CHECK(may(c) == 1);
+  CHECK(may(d) == 0);
+}
+
+TEST_CASE("a window begins small, doubles as it is used, and shrinks with what is left") {
+  Limits limits;
+  limits.tasks = 20'000;
+  Bench b(limits);
+  b.worker(1, 1);
+  const SessionId c = b.hello();
+  const auto may = [&] { return b.s.session(c)->granted_seq - b.s.session(c)->accepted_seq; };
+  CHECK(may() == 1024);
+  b.submit(c, 100);
+  CHECK(may() == 1124);
+  b.submit(c, 1124);
+  CHECK(may() == 2248);
+  b.now += 2'000'000'000;  // it did nothing for a while
+  b.submit(c, 10);
+  CHECK(may() == 2238);
+  b.submit(c, 1000);
+  b.submit(c, 1000);
+  CHECK(may() == 3034);
+  b.submit(c, may());
+  const std::uint64_t left = 20'000 - b.s.counts().queued;
+  CHECK(may() == left * left / 20'000 / 4);
+}
+
+TEST_CASE("many clients that do nothing leave something for one that works") {
+  Limits limits;
+  limits.tasks = 1'000;
+  Bench b(limits);
+  const WorkerId w = b.worker(1, 1'000'000);
+  for (std::uint8_t n = 1; n <= 50; ++n) {
+    const SessionId idle = b.hello(n);
+    for (int i = 0; i < 3; ++i) {
+      b.submit(idle, b.s.session(idle)->granted_seq - b.s.session(idle)->accepted_seq);
+      b.ran(w, b.runs_of(w));
+    }
+  }
+  const SessionId c = b.hello(100);
+  CHECK(b.s.session(c)->granted_seq > 0);
+  const TaskNumber n = b.submit(c);
+  b.ran(w, {b.token(n)});
+  CHECK(b.s.session(c)->granted_seq > b.s.session(c)->accepted_seq);
+}
+
+TEST_CASE("the daemon's own tasks stay within the limit too") {
+  Limits limits;
+  limits.tasks = 2;
+  Bench b(limits);
+  b.worker(1, 1);
+  const Spec sp = Bench::spec();
+  for (int i = 0; i < 3; ++i) b.step(event::SubmitOwn{&sp, Slice::copy("in"), 0});
+  CHECK(b.s.counts().queued == 2);
+  CHECK(b.s.counts().failed == 1);
 }
 
 TEST_CASE("submit credit is withheld while results that nobody takes fill the memory") {

@@ -51,7 +51,7 @@ struct Crowd {
   }
   static Limits limits() {
     Limits l;
-    l.window_tasks = 2 * kMany;
+    l.window_tasks = l.first_window_tasks = 2 * kMany;
     return l;
   }
   void submit(std::size_t n, const Spec& sp) {

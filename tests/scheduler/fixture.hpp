@@ -29,7 +29,15 @@ struct Told {
 
 class Bench {
  public:
-  explicit Bench(Limits limits = {}, std::uint32_t epoch = 7, std::uint64_t seed = 1) : s(limits, epoch, seed) {}
+  explicit Bench(Limits limits = whole_window(), std::uint32_t epoch = 7, std::uint64_t seed = 1)
+      : s(limits, epoch, seed) {}
+
+  /// Clients may submit a whole window at once.
+  static Limits whole_window() {
+    Limits l;
+    l.first_window_tasks = l.window_tasks;
+    return l;
+  }
 
   // ---- turns
   void handle(const Event& e) {

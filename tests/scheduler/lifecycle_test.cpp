@@ -122,7 +122,7 @@ TEST_CASE("an abandon without tasks is done at once") {
 
 TEST_CASE("a million queued tasks of a client that is gone are cancelled in portions") {
   Limits limits;
-  limits.window_tasks = 2'000'000;
+  limits.window_tasks = limits.first_window_tasks = 2'000'000;
   Scheduler s(limits, 1);
   Actions actions;
   const Time now = 1;

@@ -45,7 +45,7 @@ TEST_CASE("a hundred thousand deadlines in one moment are met in portions, in or
   constexpr std::size_t kMany = 100'000;
   constexpr std::uint64_t kPortion = 4096;
   Limits limits;
-  limits.window_tasks = kMany;
+  limits.window_tasks = limits.first_window_tasks = kMany;
   Scheduler s(limits, 1);
   Actions actions;
   s.handle(event::ClientHello{1, Bench::stream(1), 0, 0, UINT64_MAX, UINT64_MAX}, 1, actions);

@@ -20,6 +20,7 @@ Limits limits_of(const Mixture& m) {
   Limits l;
   l.tasks = m.limit_tasks;
   l.window_tasks = m.window_tasks;
+  l.first_window_tasks = 4;
   l.kept_tasks = m.kept_tasks;
   l.owed_bytes = m.owed_bytes;
   l.payload_bytes = m.payload_bytes;

@@ -107,6 +107,7 @@ class Daemon {
   std::vector<Key> submitted_;  ///< of the event there is
   std::size_t accepted_before_ = 0;
   TaskNumber next_before_ = 0;
+  bool may_refuse_ = false;  ///< before the event: a task of its own has no room
   // Of each flow: the number that was dispatched last for the first time.
   using FlowName = std::tuple<scheduler::SessionId, std::string, std::string, std::int32_t, std::string, std::string>;
   std::map<FlowName, TaskNumber> first_dispatches_;

@@ -35,6 +35,7 @@ void Daemon::before(const Event& event) {
   Oracle& oracle = world_.oracle();
   accepted_before_ = actions_.accepted.size();
   next_before_ = core_.tasks().next_number();
+  may_refuse_ = core_.room() == 0;
   if (const auto* submit = std::get_if<event::Submit>(&event)) {
     submitted_.clear();
     for (const Slice& input : submit->payloads) submitted_.push_back(Oracle::key_of(input));
@@ -82,6 +83,10 @@ void Daemon::before(const Event& event) {
 
 void Daemon::after(const Event& event) {
   Oracle& oracle = world_.oracle();
+  const Counts& now = core_.counts();
+  if (now.waiting + now.queued + now.running > core_.limits().tasks) {
+    throw Violation("more tasks have not ended than the limit allows");
+  }
   // Now, not when the turn carries them out: their time is counted from here.
   for (const TokenOrder& s : actions_.stops) oracle.stop_ordered(s.token, world_.now() + s.grace);
   if (const auto* submit = std::get_if<event::Submit>(&event)) {
@@ -117,6 +122,11 @@ void Daemon::after(const Event& event) {
     const Key key = submitted_.at(0);
     oracle.taken(key, number, {}, world_.now(), turns_);
     oracle.accepted(key, number, epoch());
+    oracle.life_now(number)->may_be_refused = may_refuse_;
+    const TaskSlot slot = core_.tasks().find(number);
+    if (const SideRecord* side = core_.tasks().side_if(slot); is_terminal(core_.tasks()[slot].phase)) {
+      oracle.ended(number, state_of(core_.tasks()[slot].phase), side->failure->kind, {}, world_.now());
+    }
     watch_taken(number);
   }
 }

@@ -33,6 +33,7 @@ struct Life {
   Time taken = 0;
   std::uint64_t taken_turn = 0;
   std::vector<Wanted> after;
+  bool may_be_refused = false;     ///< there was no room for it
   std::vector<TaskNumber> rivals;  ///< those with its key that it was not attached to
 
   // Attempts.

@@ -27,7 +27,8 @@ Mixture Mixture::of(Random& r) {
   m.stop_grace = r.skewed(kMs / 2, 40 * kMs);
   m.neighbour_time = r.skewed(kMs / 2, 60 * kMs);
   m.payload_bytes = r.chance(0.2) ? static_cast<std::uint64_t>(r.between(100, 8'000)) : 64 << 20;
-  m.limit_tasks = r.chance(0.2) ? static_cast<std::uint64_t>(r.between(2, 20)) : 1'000'000;
+  m.limit_tasks =
+      r.chance(0.2) ? static_cast<std::uint64_t>(r.between(4, 20)) : 1'000'000;  // 1 for each client, and more
   m.window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
   m.result_window_tasks = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(1, 10)) : 65'536;
   m.result_window_bytes = r.chance(0.3) ? static_cast<std::uint64_t>(r.between(100, 5'000)) : 64 << 20;

@@ -373,6 +373,7 @@ void Oracle::check_failed(const Life& l, Time now) {
       });
       // Two groups could wait for each other.
       const bool joins = !s.group.empty() && !s.after.empty() && awaited_groups_.count(s.group) != 0;
+      if (l.may_be_refused) break;
       if (s.type != "unknown" && !after && !joins && closed_groups_.count(s.group) == 0) {
         violated(l.key, "it was rejected for nothing");
       }
@@ -472,7 +473,8 @@ void Oracle::see_end(const Life& l) {
           saw(Seen::crash_budget_spent);
           break;
         case ErrorKind::rejected:
-          saw(t.spec.type == "unknown"                  ? Seen::rejected
+          saw(l.may_be_refused                          ? Seen::own_refused
+              : t.spec.type == "unknown"                ? Seen::rejected
               : closed_groups_.count(t.spec.group) != 0 ? Seen::group_closed
                                                         : Seen::dependency_forgotten);
           break;

@@ -91,6 +91,7 @@ enum class Seen : std::uint8_t {
   group_closed,
   shares_took_turns,
   own_task,
+  own_refused,
   retried_by_order,
   forgotten_by_order,
   count
