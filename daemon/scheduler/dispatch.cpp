@@ -47,7 +47,7 @@ std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t bu
   const auto before = [&](const Candidate& a, const Candidate& b) {
     const std::int32_t pa = ready_.priority(a.cls);
     const std::int32_t pb = ready_.priority(b.cls);
-    return pa != pb ? pa > pb : ready_.head(a.cls) < ready_.head(b.cls);
+    return pa != pb ? pa > pb : ready_.goes_first(a.cls, b.cls);
   };
 
   std::size_t sent = 0;

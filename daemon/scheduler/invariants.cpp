@@ -192,7 +192,10 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
     const SideRecord* side = tasks.side_if(slot);
     if (t.side != kNone && !sides.insert(t.side).second) wrong(name, " shares its side record");
     const bool at_worker = is_at_worker(t.phase);
-    if (at_worker != (t.worker != kNone)) wrong(name, ": phase and worker do not agree");
+    if (at_worker && (t.worker >= table.workers.size() || table.workers[t.worker].id == 0)) {
+      wrong(name, " is at a worker that is not there");
+      continue;
+    }
     if ((t.flags & kRecallSent) != 0 && t.phase != Phase::assigned) wrong(name, " is asked back in a wrong phase");
     if ((t.flags & (kStopSent | kCancelPending)) != 0 && !at_worker) wrong(name, " is told to stop where it is not");
     if ((t.flags & kCancelPending) != 0 && (t.flags & kRecallSent) == 0) wrong(name, ": its cancel waits for nothing");

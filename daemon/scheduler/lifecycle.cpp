@@ -87,7 +87,7 @@ void Scheduler::admit(TaskSlot slot, Time now) {
   TaskRecord& t = tasks_[slot];
   const SpecTable::Entry& entry = specs_[t.spec];
   const Spec& s = entry.spec;
-  if (!entry.timed && s.after.empty()) return requeue(slot, false);
+  if (!entry.timed && s.after.empty()) return requeue(slot, now);
   enter(t, Phase::waiting);
   if (s.delay_ns > 0 && !FUTURED_MUTANT(delay_ignored)) tasks_.side(slot).due = later(now, s.delay_ns);
   if (!s.after.empty()) {
@@ -103,10 +103,22 @@ void Scheduler::wake_if_free(TaskSlot slot, Time now) {
     if (side.due <= now) side.due = 0;
     if (side.unmet != 0 || side.due != 0) return rearm(slot);
   }
-  requeue(slot, false);
+  requeue(slot, now);
 }
 
-void Scheduler::requeue(TaskSlot slot, bool front) {
+/// It could run now.
+void Scheduler::requeue(TaskSlot slot, Time now) {
+  tasks_[slot].eligible = moment(now);
+  enqueue(slot, false);
+}
+
+/// It comes back without having had its turn.
+void Scheduler::requeue_in_front(TaskSlot slot) {
+  tasks_[slot].eligible = moment(tasks_.side(slot).attempts.back().sent);
+  enqueue(slot, true);
+}
+
+void Scheduler::enqueue(TaskSlot slot, bool front) {
   TaskRecord& t = tasks_[slot];
   enter(t, Phase::queued);
   const SpecTable::Entry& entry = specs_[t.spec];
@@ -306,7 +318,7 @@ void Scheduler::attempt_failed(TaskSlot slot, Failure failure, Slice reply, Time
   if (!FUTURED_MUTANT(retry_not_counted)) ++side.spent_retries;
   const Time wait = backoff(slot, failure.retry_after_ns);
   if (wait <= 0) {
-    requeue(slot, false);
+    requeue(slot, now);
   } else {
     side.due = later(now, wait);
     enter(tasks_[slot], Phase::waiting);

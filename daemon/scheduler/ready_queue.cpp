@@ -158,6 +158,7 @@ void ReadyQueue::push(FlowId id, TaskSlot slot, bool front) {
   if (f.first == kNoSlot) {
     f.first = f.last = slot;
   } else if (front) {
+    if (earlier(tasks_[f.first].eligible, t.eligible)) t.eligible = tasks_[f.first].eligible;
     t.next = f.first;
     tasks_[f.first].prev = slot;
     f.first = slot;
@@ -240,10 +241,6 @@ TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
   }
   if (level->left == 0 && !FUTURED_MUTANT(share_never_changes)) level->turn = s.next;
   return slot;
-}
-
-TaskNumber ReadyQueue::head(ClassId cls) const {
-  return tasks_[flows_[shares_[classes_[cls].top->turn].turn].first].number;
 }
 
 void ReadyQueue::unpark(FlowId id) {

@@ -46,7 +46,8 @@ class ReadyQueue {
   /// One user less; the last one takes it along. It has no tasks then.
   void drop_flow(FlowId flow);
 
-  /// To the end of its flow; to the front if it has waited before (recalled, worker lost).
+  /// To the end of its flow; to the front if it has waited before (recalled, worker lost). The record says since when
+  /// it is eligible; at the front not later than who stands behind it.
   void push(FlowId flow, TaskSlot slot, bool front);
   /// The slot must be queued in this flow.
   void remove(FlowId flow, TaskSlot slot);
@@ -88,8 +89,15 @@ class ReadyQueue {
   std::uint64_t size() const { return size_; }
   /// Of the next task; after prepare().
   std::int32_t priority(ClassId cls) const { return classes_[cls].top_priority; }
-  /// Number of the next task: what decides between classes of the same priority.
-  TaskNumber head(ClassId cls) const;
+  /// The next task.
+  TaskSlot head(ClassId cls) const { return flows_[shares_[classes_[cls].top->turn].turn].first; }
+  /// Of two classes with the same priority: whether the next task of `a` goes first. It does if it is eligible for
+  /// longer, within a millisecond if its number is smaller.
+  bool goes_first(ClassId a, ClassId b) const {
+    const TaskRecord& x = tasks_[head(a)];
+    const TaskRecord& y = tasks_[head(b)];
+    return x.eligible != y.eligible ? earlier(x.eligible, y.eligible) : x.number < y.number;
+  }
   bool is_held(FlowId flow) const { return flows_[flow].held; }
   bool is_parked(FlowId flow) const { return flows_[flow].parked; }
   LimitId limit_of(FlowId flow) const { return flows_[flow].key.limit; }

@@ -194,7 +194,9 @@ class Scheduler {
   void enter(TaskRecord& t, Phase phase);
   void tell_again(TaskSlot slot);
   void admit(TaskSlot slot, Time now);
-  void requeue(TaskSlot slot, bool front);
+  void requeue(TaskSlot slot, Time now);
+  void requeue_in_front(TaskSlot slot);
+  void enqueue(TaskSlot slot, bool front);
   void take_out(TaskSlot slot);
   void wake_if_free(TaskSlot slot, Time now);
   Time next_timer(TaskSlot slot) const;

@@ -44,7 +44,7 @@ struct Session {
   std::uint64_t granted_bytes = 0;
   std::uint64_t window_tasks = 0;  ///< granted ahead of what was accepted, at most; grows as it is used
   Time last_submit = 0;
-  bool starved = false;            ///< it has no credit because the daemon is full
+  bool starved = false;  ///< it has no credit because the daemon is full
   Ring<ExtentRef> extents;
   std::uint64_t closed_extents = 0;  ///< of those: not live
   SpecId last_spec = UINT32_MAX;     ///< used again while batches ask for the same

@@ -38,6 +38,11 @@ using ExtentId = std::uint32_t;
 using WorkerIndex = std::uint32_t;
 inline constexpr std::uint32_t kNone = UINT32_MAX;
 
+/// A time in milliseconds or so; it goes round in 52 days, so that what is compared must lie within 26.
+using Moment = std::uint32_t;
+inline constexpr Moment moment(Time at) { return static_cast<Moment>(at >> 20); }
+inline constexpr bool earlier(Moment a, Moment b) { return static_cast<std::int32_t>(a - b) < 0; }
+
 enum class Phase : std::uint8_t { free, waiting, queued, assigned, running, succeeded, failed, cancelled, expired };
 inline constexpr bool is_terminal(Phase p) { return p >= Phase::succeeded; }
 inline constexpr bool is_at_worker(Phase p) { return p == Phase::assigned || p == Phase::running; }
@@ -81,8 +86,11 @@ struct TaskRecord {
   TaskSlot next = kNoSlot;
   SpecId spec = 0;
   ExtentId extent = kNone;
-  std::uint32_t side = kNone;      ///< index of the SideRecord
-  WorkerIndex worker = kNone;      ///< at a worker: which
+  std::uint32_t side = kNone;  ///< index of the SideRecord
+  union {
+    WorkerIndex worker = kNone;  ///< at a worker: which
+    Moment eligible;             ///< queued: since when it could run
+  };
   std::uint32_t attempt : 24 = 0;  ///< number of the current or last attempt
   std::uint32_t crashes : 8 = 0;   ///< saturates
   Phase phase = Phase::free;

@@ -246,7 +246,7 @@ void Scheduler::on(const event::Recalled& e, Time now, Actions& actions) {
   // The newest first, so that they stand at the front of their queues in their old order.
   std::sort(back.begin(), back.end(), std::greater<>());
   if (FUTURED_MUTANT(lost_requeue) && !back.empty()) back.pop_back();
-  for (const auto& [number, slot] : back) requeue(slot, true);
+  for (const auto& [number, slot] : back) requeue_in_front(slot);
 }
 
 void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
@@ -271,7 +271,7 @@ void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
         stopped(slot, "the worker never received it", now, actions);
       } else {
         end_attempt(slot, Attempt::Ending::lost, "the worker never received it", now);
-        requeue(slot, true);
+        requeue_in_front(slot);
       }
     } else {
       // Orders that were on their way when the connection broke are given again.
@@ -327,7 +327,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
       end_attempt(slot, Attempt::Ending::lost,
                   ran ? "its worker process was replaced, because another call in it did not stop" : std::string{},
                   now);
-      requeue(slot, true);
+      requeue_in_front(slot);
     } else {
       end_attempt(slot, Attempt::Ending::crashed, how, now);
       if (t.crashes < UINT8_MAX) ++t.crashes;
@@ -342,7 +342,7 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
                     std::to_string(t.crashes) + (t.crashes == 1 ? " crash" : " crashes");
         finish(slot, Phase::failed, std::move(f), {}, now, actions);
       } else {
-        requeue(slot, true);
+        requeue_in_front(slot);
         tell_again(slot);
       }
     }

@@ -31,7 +31,7 @@ double heap_bytes() {
 double of_the_scheduler() {
   using namespace scheduler;  // NOLINT(google-build-using-namespace): it is measured here
   Limits limits;
-  limits.window_tasks = kTasks + kBatch;
+  limits.window_tasks = limits.first_window_tasks = kTasks + kBatch;
   Scheduler scheduler(limits, 1);
   Actions actions;
   StreamId stream;

@@ -87,6 +87,7 @@ class Model {
     const TaskSlot slot = idle_.back();
     idle_.pop_back();
     const bool front = pick(4) == 0;
+    tasks_[slot].eligible = moment(kNow);
     queue_.push(f.id, slot, front);
     if (front) {
       f.waiting.push_front(slot);
@@ -115,9 +116,9 @@ class Model {
     REQUIRE(queue_.prepare(cls, kNow) == (best != nullptr));
     if (best == nullptr) return;
     CHECK(queue_.priority(cls) == best->priority);
-    const TaskNumber head = queue_.head(cls);
+    const TaskSlot head = queue_.head(cls);
     const TaskSlot slot = queue_.pop(cls, kNow);
-    CHECK(tasks_[slot].number == head);
+    CHECK(slot == head);
     const auto of = std::find_if(flows_.begin(), flows_.end(),
                                  [&](const ModelFlow& f) { return !f.waiting.empty() && f.waiting.front() == slot; });
     REQUIRE(of != flows_.end());
