@@ -26,7 +26,7 @@ double thread_seconds() {
 
 double percentile(std::vector<double> sample, double p) {
   if (sample.empty()) throw Failure("no samples");
-  const auto at = static_cast<std::size_t>(p * static_cast<double>(sample.size() - 1) + 0.5);
+  const auto at = static_cast<std::size_t>(std::lround(p * static_cast<double>(sample.size() - 1)));
   std::nth_element(sample.begin(), sample.begin() + static_cast<std::ptrdiff_t>(at), sample.end());
   return sample[at];
 }

@@ -79,7 +79,7 @@ class Loop::Wires final : public daemon::Transport {
   daemon::ConnectionId last_connection = 0;
 
  private:
-  const std::vector<std::string> endpoints_;
+  std::vector<std::string> endpoints_;
   std::binary_semaphore go_{0}, done_{0};
   bool free_running = false;
   bool would_sleep_ = false;
