@@ -163,9 +163,9 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
   std::uint64_t aliases = 0;
   for (const auto& [number, names] : s.aliases_) {
     if (tasks.find(number) == kNoSlot) wrong("task ", number, " is forgotten and has other names");
-    for (const auto& [alias, extent] : names) {
+    for (const Scheduler::Alias& alias : names) {
       ++aliases;
-      ++extent_tasks[extent];
+      ++extent_tasks[alias.extent];
     }
   }
   for (TaskSlot slot = 0; slot < tasks.used_; ++slot) {
@@ -271,7 +271,7 @@ std::vector<std::string> Invariants::check(const Scheduler& s) {
       const TaskNumber number = TaskNumber{chunk} << TaskTable::kChunkBits | i;
       if (tasks[n.slots[i]].number == number) continue;
       const auto names = s.aliases_.find(tasks[n.slots[i]].number);
-      const auto is = [number](const auto& alias) { return alias.first == number; };
+      const auto is = [number](const auto& alias) { return alias.number == number; };
       if (names == s.aliases_.end() || std::none_of(names->second.begin(), names->second.end(), is)) {
         wrong("number ", number, " leads to another task");
       }

@@ -1,4 +1,5 @@
 // One live or succeeded task of an owner and a type has a key; who submits another with it gets that one.
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -40,9 +41,9 @@ void Scheduler::drop_key(TaskSlot slot) {
 void Scheduler::drop_aliases(TaskNumber number) {
   const auto it = aliases_.find(number);
   if (it == aliases_.end()) return;
-  for (const auto& [alias, extent] : std::exchange(it->second, {})) {
-    const Extent of = tasks_.extent(extent);
-    if (tasks_.drop_alias(alias, extent)) extent_closed(of);
+  for (const Alias& alias : std::exchange(it->second, {})) {
+    const Extent of = tasks_.extent(alias.extent);
+    if (tasks_.drop_alias(alias.number, alias.extent)) extent_closed(of);
   }
   aliases_.erase(it);
 }
@@ -51,9 +52,13 @@ void Scheduler::drop_aliases(TaskNumber number) {
 void Scheduler::tell_existing(Accepted& a) const {
   if (aliases_.empty()) return;
   for (std::uint64_t i = 0; i < a.count; ++i) {
-    const TaskSlot slot = tasks_.find(a.first_number + i);
-    if (slot == kNoSlot || tasks_[slot].number == a.first_number + i) continue;
-    a.existing.push_back({a.first_seq + i, tasks_[slot].number, false});
+    const TaskNumber number = a.first_number + i;
+    const TaskSlot slot = tasks_.find(number);
+    if (slot == kNoSlot || tasks_[slot].number == number) continue;
+    const std::vector<Alias>& names = aliases_.at(tasks_[slot].number);
+    const auto alias = std::lower_bound(names.begin(), names.end(), number,
+                                        [](const Alias& of, TaskNumber n) { return of.number < n; });
+    a.existing.push_back({a.first_seq + i, tasks_[slot].number, alias->input_differs});
   }
 }
 

@@ -327,7 +327,13 @@ class Scheduler {
     std::uint64_t input = 0;  ///< hash of its input
   };
   std::unordered_map<std::string, KeyHolder> keys_;  ///< looked up, never walked
-  std::map<TaskNumber, std::vector<std::pair<TaskNumber, ExtentId>>> aliases_;
+  /// Another number of a task, of a submit with its key.
+  struct Alias {
+    TaskNumber number = 0;
+    ExtentId extent = 0;
+    bool input_differs = false;
+  };
+  std::map<TaskNumber, std::vector<Alias>> aliases_;  ///< in order of their numbers
   SessionId own_session_ = kNoSession;
   std::vector<WorkerIndex> condemned_;
   bool watched_ = false;

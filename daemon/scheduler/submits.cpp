@@ -132,8 +132,9 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
     if (const TaskSlot existing = holder(spec); existing != kNoSlot && tasks_[existing].watchers < kMaxWatchers) {
       const TaskNumber number = tasks_[existing].number;
       const Seq seq = e.first_seq + i;
-      accepted.existing.push_back({seq, number, input_differs(existing, input)});
-      aliases_[number].emplace_back(tasks_.alias(extent, existing), extent);
+      const bool differs = input_differs(existing, input);
+      accepted.existing.push_back({seq, number, differs});
+      aliases_[number].push_back({tasks_.alias(extent, existing), extent, differs});
       if (!spec.detached) follow(e.session, seq, existing, false);
       continue;
     }
