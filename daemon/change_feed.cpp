@@ -17,6 +17,7 @@ struct RecordView {
   const std::string& pool() const { return r.pool(); }
   const std::string& group() const { return r.group(); }
   const std::string& key() const { return r.key(); }
+  bool has_labels() const { return !r.labels().empty(); }
   bool has_label(const std::string& name, const std::string& value) const {
     return std::any_of(r.labels().begin(), r.labels().end(),
                        [&](const v1::Header& h) { return h.name() == name && h.value() == value; });
@@ -30,10 +31,15 @@ std::string ChangeFeed::cursor(std::uint64_t sequence) {
   return raw;
 }
 
-void ChangeFeed::add(v1::ChangeRecord change) {
+v1::ChangeRecord& ChangeFeed::add() {
+  v1::ChangeRecord change;
+  if (changes_.size() == kKept) {
+    change = std::move(changes_.front());
+    changes_.pop_front();
+    change.Clear();
+  }
   change.set_sequence(next_++);
-  changes_.push_back(std::move(change));
-  if (changes_.size() > kKept) changes_.pop_front();
+  return changes_.emplace_back(std::move(change));
 }
 
 Status ChangeFeed::read(const v1::Selector& selector, std::string& at, v1::Reply& into) const {

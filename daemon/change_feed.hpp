@@ -16,8 +16,9 @@ class ChangeFeed {
   static constexpr std::size_t kKept = 10'000;  ///< older changes are dropped: who is behind sees the gap
   static constexpr std::size_t kPage = 500;     ///< in one answer
 
-  /// `change.sequence` is set here.
-  void add(v1::ChangeRecord change);
+  /// A new record, all but its sequence to be filled at once; valid until the next is added. The oldest leaves its
+  /// memory to it.
+  v1::ChangeRecord& add();
   /// The cursor of somebody who has seen everything.
   std::string now() const { return cursor(next_); }
   /// What came after the cursor and matches; moves `cursor` on. Invalid: not a cursor of this feed.

@@ -94,13 +94,12 @@ void Server::send_output_credits() {
 
 void Server::note_change(TaskNumber task, const char* what, std::int64_t now) {
   if (!feed_on_) return;
-  v1::ChangeRecord change;
-  change.set_at_unix_ns(now + unix_offset_ns_);
-  change.set_what(what);
   const scheduler::TaskSlot slot = core_.tasks().find(task);
   if (slot == scheduler::kNoSlot) return;
+  v1::ChangeRecord& change = feed_.add();
+  change.set_at_unix_ns(now + unix_offset_ns_);
+  change.set_what(what);
   fill_record(query_context(), slot, false, *change.mutable_task());
-  feed_.add(std::move(change));
 }
 
 /// A change of state, which may not be the last of this turn.
@@ -108,7 +107,7 @@ void Server::note_change(const scheduler::Change& c, std::int64_t now) {
   const scheduler::TaskSlot slot = core_.tasks().find(c.task);
   if (slot == scheduler::kNoSlot) return;
   const QueryContext context = query_context();
-  v1::ChangeRecord change;
+  v1::ChangeRecord& change = feed_.add();
   change.set_at_unix_ns(now + unix_offset_ns_);
   change.set_what(word(c));
   v1::TaskRecord& task = *change.mutable_task();
@@ -128,7 +127,6 @@ void Server::note_change(const scheduler::Change& c, std::int64_t now) {
       if (a.number == c.attempt) fill_attempt(context, a, *task.add_attempts());
     }
   }
-  feed_.add(std::move(change));
 }
 
 /// What the scheduler says of this turn.

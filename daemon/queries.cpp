@@ -33,6 +33,7 @@ struct TableView {
   const std::string& pool() const { return core.pool_of(slot); }
   const std::string& group() const { return spec.group; }
   const std::string& key() const { return spec.key; }
+  bool has_labels() const { return !spec.labels.empty(); }
   bool has_label(const std::string& name, const std::string& value) const {
     return std::find(spec.labels.begin(), spec.labels.end(), std::make_pair(name, value)) != spec.labels.end();
   }
@@ -118,15 +119,14 @@ Result<TaskWalk> TaskWalk::start(const QueryContext& context, const v1::Selector
   walk.budget_ = kWalkTasks;
   walk.first_ = 1;
   walk.last_ = context.core.tasks().next_number() - 1;
-  if (!s.numbers().empty()) {
-    TaskNumber low = UINT64_MAX;
-    TaskNumber high = 0;
-    for (const auto& range : s.numbers()) {
-      low = std::min<TaskNumber>(low, range.first());
-      high = std::max<TaskNumber>(high, range.last());
+  if (!s.numbers().empty() || !s.ids().empty()) {
+    walk.name(s);
+    if (walk.named_.empty()) {
+      walk.done_ = true;
+      return walk;
     }
-    walk.first_ = std::max(walk.first_, low);
-    walk.last_ = std::min(walk.last_, high);
+    walk.first_ = std::max(walk.first_, walk.named_.front().first);
+    walk.last_ = std::min(walk.last_, walk.named_.back().last);
   }
   walk.at_ = newest_first ? walk.last_ : walk.first_;
   if (!cursor.empty()) {
@@ -145,9 +145,56 @@ std::string TaskWalk::cursor() const {
   return raw;
 }
 
+/// Which numbers the selector means by numbers and ids, in order; what else it says is in `rest_`.
+void TaskWalk::name(const v1::Selector& s) {
+  for (const auto& range : s.numbers()) named_.push_back({range.first(), range.last()});
+  for (const std::string& raw : s.ids()) {
+    event::TaskRef ref;
+    bool issued = false;
+    if (!from_raw_id(raw, ref.id)) continue;
+    const TaskSlot slot = context_->core.find(ref, issued);
+    if (slot == kNoSlot) continue;
+    const TaskNumber number = context_->core.tasks()[slot].number;
+    named_.push_back({number, number});
+  }
+  std::sort(named_.begin(), named_.end(), [](const Range& a, const Range& b) { return a.first < b.first; });
+  std::vector<Range> merged;
+  for (const Range& r : named_) {
+    if (r.first > r.last) continue;
+    if (!merged.empty() && r.first <= merged.back().last) {
+      merged.back().last = std::max(merged.back().last, r.last);
+    } else {
+      merged.push_back(r);
+    }
+  }
+  named_ = std::move(merged);
+  rest_ = s;
+  rest_.clear_numbers();
+  rest_.clear_ids();
+}
+
+/// Moves to the next number that is named, itself if it is; false: there is none.
+bool TaskWalk::skip_to_named() {
+  const auto after =
+      std::upper_bound(named_.begin(), named_.end(), at_, [](TaskNumber n, const Range& r) { return n < r.first; });
+  if (is_named(at_)) return true;
+  if (down_) {
+    if (after == named_.begin()) return false;
+    at_ = std::prev(after)->last;
+  } else {
+    if (after == named_.end()) return false;
+    at_ = after->first;
+  }
+  return true;
+}
+
 TaskSlot TaskWalk::next() {
   while (!done_ && budget_ > 0) {
     const TaskTable& tasks = context_->core.tasks();
+    if (!named_.empty() && !skip_to_named()) {
+      done_ = true;
+      break;
+    }
     const TaskNumber number = down_ ? tasks.previous_live(at_) : tasks.next_live(at_);
     if (number < first_ || number > last_ || number == 0) {
       done_ = true;
@@ -162,8 +209,16 @@ TaskSlot TaskWalk::next() {
   return kNoSlot;
 }
 
+bool TaskWalk::is_named(TaskNumber number) const {
+  const auto after =
+      std::upper_bound(named_.begin(), named_.end(), number, [](TaskNumber n, const Range& r) { return n < r.first; });
+  return after != named_.begin() && number <= std::prev(after)->last;
+}
+
 bool TaskWalk::matches(TaskSlot slot) const {
-  return selects(*selector_, TableView{context_->core, slot, context_->core.tasks()[slot], context_->core.spec(slot)});
+  if (!named_.empty() && !is_named(context_->core.tasks()[slot].number)) return false;
+  return selects(named_.empty() ? *selector_ : rest_,
+                 TableView{context_->core, slot, context_->core.tasks()[slot], context_->core.spec(slot)});
 }
 
 void answer_status(const QueryContext& c, std::int64_t, v1::DaemonStatus& into) {

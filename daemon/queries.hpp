@@ -39,10 +39,18 @@ class TaskWalk {
 
  private:
   TaskWalk(const QueryContext& context, const v1::Selector& selector) : context_(&context), selector_(&selector) {}
+  struct Range {
+    TaskNumber first = 0, last = 0;
+  };
+  void name(const v1::Selector& selector);
+  bool skip_to_named();
+  bool is_named(TaskNumber number) const;
   bool matches(scheduler::TaskSlot slot) const;
 
   const QueryContext* context_;
   const v1::Selector* selector_;
+  std::vector<Range> named_;  ///< empty: all numbers
+  v1::Selector rest_;         ///< if some are named: what else is asked of them
   bool down_ = false;
   bool done_ = false;
   TaskNumber at_ = 0, first_ = 0, last_ = 0;

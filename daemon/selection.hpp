@@ -1,4 +1,5 @@
-// Whether a selector means a task. Task tells number(), id(), state(), type(), pool(), group(), key() and labels():
+// Whether a selector means a task. Task tells number(), id(), state(), type(), pool(), group(), key(),
+// has_label(), has_labels():
 // a record of the wire, or a view of the scheduler's table that looks things up only when asked.
 #pragma once
 
@@ -28,6 +29,7 @@ bool selects(const v1::Selector& s, const Task& task) {
     return false;
   if (!among(s.keys(), task.key())) return false;
   // Labels of one name are or, names are and.
+  if (!s.labels().empty() && !task.has_labels()) return false;
   return std::all_of(s.labels().begin(), s.labels().end(), [&](const v1::Header& wanted) {
     return std::any_of(s.labels().begin(), s.labels().end(), [&](const v1::Header& either) {
       return either.name() == wanted.name() && task.has_label(either.name(), either.value());

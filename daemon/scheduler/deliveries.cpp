@@ -1,5 +1,6 @@
 // Outcomes on their way to clients, within what each can take.
 #include <algorithm>
+#include <utility>
 
 #include "daemon/scheduler/scheduler.hpp"
 
@@ -7,6 +8,7 @@ namespace futured::scheduler {
 
 namespace {
 constexpr std::size_t kDeliveryPortion = 4096;  // outcomes per session and turn
+constexpr std::size_t kTakePortion = 4096;      // outcomes let go at once
 }  // namespace
 
 void Scheduler::want_delivery(SessionId id) {
@@ -28,9 +30,9 @@ void Scheduler::deliver(SessionId id, TaskSlot slot, std::uint64_t handle) {
 }
 
 void Scheduler::flush_deliveries(Actions& actions) {
-  std::vector<SessionId> list;
-  list.swap(delivery_list_);
-  for (const SessionId id : list) {
+  delivering_.clear();
+  delivering_.swap(delivery_list_);
+  for (const SessionId id : delivering_) {
     Session* found = sessions_.find(id);
     if (found == nullptr) continue;
     Session& s = *found;
@@ -64,9 +66,21 @@ void Scheduler::on(const event::Delivered& e, Time, Actions&) {
   want_delivery(e.session);
 }
 
+/// What a client has is let go at once, but for very many: the rest in later turns.
 void Scheduler::take_up_to(SessionId id, std::uint64_t processed) {
   Session& s = sessions_[id];
-  while (s.deliveries.begin() < std::min(processed, s.deliveries.end())) {
+  s.processed = std::max(s.processed, std::min(processed, s.deliveries.end()));
+  std::size_t portion = kTakePortion;
+  take_portion(id, portion);
+  if (s.deliveries.begin() >= s.processed || std::exchange(s.taking, true)) return;
+  ++s.holds;
+  sweeps_.push_back({id, Sweep::What::take, 0, 0});
+  more_now_ = true;
+}
+
+void Scheduler::take_portion(SessionId id, std::size_t& portion) {
+  Session& s = sessions_[id];
+  for (; s.deliveries.begin() < s.processed && portion > 0; --portion) {
     const TaskSlot slot = s.deliveries.front().task;
     if (s.sent == s.deliveries.begin()) {
       ++s.sent;

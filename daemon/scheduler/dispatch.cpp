@@ -29,12 +29,8 @@ void Scheduler::dispatch(Time now, Actions& actions) {
 }
 
 std::size_t Scheduler::dispatch_pool(std::uint32_t p, bool ahead, std::size_t budget, Time now, Actions& actions) {
-  struct Candidate {
-    ClassId cls = kNoClass;
-    std::uint64_t share = 0;  // of each worker that can take some, this time round
-    std::size_t turns = 0;    // left until the next time round
-  };
-  std::vector<Candidate> candidates;
+  std::vector<Candidate>& candidates = candidates_;
+  candidates.clear();
   for (const ClassId cls : table_.pools[p].classes) {
     if ((!table_.classes[cls].paused || FUTURED_MUTANT(pause_ignored)) && ready_.prepare(cls, now))
       candidates.push_back({cls, 0, 0});

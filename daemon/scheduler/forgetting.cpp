@@ -37,10 +37,7 @@ void Scheduler::on(const event::Forget& e, Time, Actions&) {
   const TaskSlot slot = tasks_.find(e.task);
   if (slot == kNoSlot || !is_terminal(tasks_[slot].phase) || (tasks_[slot].flags & kKept) == 0) return;
   unkeep(slot);
-  retention_.gone([this](TaskNumber task) {
-    const TaskSlot kept = tasks_.find(task);
-    return kept != kNoSlot && (tasks_[kept].flags & kKept) != 0;
-  });
+  retention_.gone();
 }
 
 void Scheduler::forget_if_free(TaskSlot slot) {

@@ -20,22 +20,23 @@ std::uint64_t hash_of(const Slice& input) { return std::hash<std::string_view>{}
 
 TaskSlot Scheduler::holder(const Spec& spec) const {
   if (spec.key.empty()) return kNoSlot;
-  const auto it = keys_.find(name_of(spec));
-  return it == keys_.end() ? kNoSlot : tasks_.find(it->second.task);
+  const KeyHolder* found = keys_.find(name_of(spec));
+  return found == nullptr ? kNoSlot : tasks_.find(found->task);
 }
 
 bool Scheduler::input_differs(TaskSlot holder, const Slice& input) const {
-  return keys_.find(name_of(spec(holder)))->second.input != hash_of(input);
+  return keys_.find(name_of(spec(holder)))->input != hash_of(input);
 }
 
 void Scheduler::take_key(TaskSlot slot) {
   const TaskRecord& t = tasks_[slot];
-  keys_.insert_or_assign(name_of(spec(slot)), KeyHolder{t.number, hash_of(t.payload)});
+  keys_.set(name_of(spec(slot)), {t.number, hash_of(t.payload)});
 }
 
 void Scheduler::drop_key(TaskSlot slot) {
-  const auto it = keys_.find(name_of(spec(slot)));
-  if (it != keys_.end() && it->second.task == tasks_[slot].number) keys_.erase(it);
+  const std::string name = name_of(spec(slot));
+  const KeyHolder* found = keys_.find(name);
+  if (found != nullptr && found->task == tasks_[slot].number) keys_.erase(name);
 }
 
 void Scheduler::drop_aliases(TaskNumber number) {

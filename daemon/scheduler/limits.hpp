@@ -27,8 +27,9 @@ struct Limit {
   Time per = 0;
   bool set = false;  ///< by an order, not only named by tasks
   std::uint32_t in_use = 0;
-  std::uint32_t users = 0;  ///< flows that name it
-  Time next_start = 0;      ///< of the evenly spaced starts, the next
+  std::uint64_t waiting = 0;  ///< queued tasks that count against it when they run
+  std::uint32_t users = 0;    ///< flows that name it
+  Time next_start = 0;        ///< of the evenly spaced starts, the next
 
   /// When one more may start; <= now: at once. kNever: when one ends.
   Time opens(Time now) const {

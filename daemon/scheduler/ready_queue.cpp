@@ -168,6 +168,7 @@ void ReadyQueue::push(FlowId id, TaskSlot slot, bool front) {
     f.last = slot;
   }
   ++f.size;
+  if (f.key.limit != kNoLimit) ++limits_[f.key.limit].waiting;
   ++size_;
   ++(f.listed ? classes_[f.key.cls].size : classes_[f.key.cls].held_size);
   list_if_ready(id);
@@ -179,6 +180,7 @@ void ReadyQueue::unlink(Flow& f, TaskSlot slot) {
   (t.next == kNoSlot ? f.last : tasks_[t.next].prev) = t.prev;
   t.prev = t.next = kNoSlot;
   --f.size;
+  if (f.key.limit != kNoLimit) --limits_[f.key.limit].waiting;
   --size_;
   --(f.listed ? classes_[f.key.cls].size : classes_[f.key.cls].held_size);
 }
@@ -289,12 +291,6 @@ bool ReadyQueue::set_limit(const std::string& name, std::uint32_t running, std::
   }
   limits_.drop_if_free(id);
   return !woken_.empty();
-}
-
-std::uint64_t ReadyQueue::waiting_for(LimitId limit) const {
-  std::uint64_t n = 0;
-  for (const Flow& f : flows_) n += f.users != 0 && f.key.limit == limit ? f.size : 0;
-  return n;
 }
 
 }  // namespace futured::scheduler

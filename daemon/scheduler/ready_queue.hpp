@@ -102,7 +102,7 @@ class ReadyQueue {
   bool is_parked(FlowId flow) const { return flows_[flow].parked; }
   LimitId limit_of(FlowId flow) const { return flows_[flow].key.limit; }
   /// Tasks in flows of this limit.
-  std::uint64_t waiting_for(LimitId limit) const;
+  std::uint64_t waiting_for(LimitId limit) const { return limits_[limit].waiting; }
   /// The classes of the flows woken by the last ended() or set_limit().
   const std::vector<ClassId>& woken() const { return woken_; }
 

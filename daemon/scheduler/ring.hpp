@@ -1,7 +1,9 @@
-// A queue in one growing circle of memory: no allocation per element, and an index that goes on for ever.
+// A queue in chunks of memory: an index that goes on for ever, nothing is moved when it grows, and in the steady state
+// nothing is allocated.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -16,34 +18,68 @@ class Ring {
   bool empty() const { return begin_ == end_; }
   std::uint64_t size() const { return end_ - begin_; }
   /// begin() <= position < end()
-  T& operator[](std::uint64_t position) { return slots_[position & (slots_.size() - 1)]; }
-  const T& operator[](std::uint64_t position) const { return slots_[position & (slots_.size() - 1)]; }
+  T& operator[](std::uint64_t position) { return chunk(position)[position & kMask]; }
+  const T& operator[](std::uint64_t position) const { return chunk(position)[position & kMask]; }
   T& front() { return (*this)[begin_]; }
   const T& front() const { return (*this)[begin_]; }
   T& back() { return (*this)[end_ - 1]; }
   const T& back() const { return (*this)[end_ - 1]; }
 
   void push_back(T value) {
-    if (size() == slots_.size()) grow();
+    if (chunks_.empty() || (end_ >> kBits) - (begin_ >> kBits) == chunks_.size()) grow();
+    std::unique_ptr<T[]>& c = chunk(end_);
+    if (c == nullptr) c = spare_ != nullptr ? std::move(spare_) : std::make_unique<T[]>(kMask + 1);
+    c[end_ & kMask] = std::move(value);
     ++end_;
-    back() = std::move(value);
   }
   void pop_front() {
     front() = T{};
     ++begin_;
-    if (begin_ == end_ && slots_.size() > kKeep) slots_ = std::vector<T>(kKeep);
+    if ((begin_ & kMask) == 0) spare_ = std::move(chunk(begin_ - 1));
+    if (begin_ == end_ && chunks_.size() > kKeep) reset();
+  }
+  /// Likewise for all before `position`, at most end(), a chunk at a time.
+  void pop_front_to(std::uint64_t position) {
+    while (begin_ < position && ((begin_ & kMask) != 0 || position - begin_ <= kMask)) pop_front();
+    for (; begin_ < position && position - begin_ > kMask; begin_ += kMask + 1) chunk(begin_).reset();
+    while (begin_ < position) pop_front();
+  }
+  /// Drops what is at `position` and after, at least begin(), a chunk at a time.
+  void pop_back_to(std::uint64_t position) {
+    for (; end_ > position; --end_) {
+      if ((end_ & kMask) == 0 && end_ - position > kMask) {
+        chunk(end_ - 1).reset();
+        end_ -= kMask;
+      } else {
+        back() = T{};
+      }
+    }
   }
   /// Only when empty: the position of the next element.
-  void start_at(std::uint64_t position) { begin_ = end_ = position; }
+  void start_at(std::uint64_t position) {
+    reset();
+    begin_ = end_ = position;
+  }
 
  private:
-  static constexpr std::size_t kKeep = 1024;
-  void grow() {
-    std::vector<T> bigger(slots_.empty() ? 8 : slots_.size() * 2);
-    for (std::uint64_t p = begin_; p != end_; ++p) bigger[p & (bigger.size() - 1)] = std::move((*this)[p]);
-    slots_ = std::move(bigger);
+  static constexpr unsigned kBits = 6;
+  static constexpr std::uint64_t kMask = (1U << kBits) - 1;
+  static constexpr std::size_t kKeep = 1024;  // chunks of which an empty ring remembers the places
+  std::unique_ptr<T[]>& chunk(std::uint64_t position) { return chunks_[(position >> kBits) & (chunks_.size() - 1)]; }
+  const std::unique_ptr<T[]>& chunk(std::uint64_t position) const {
+    return chunks_[(position >> kBits) & (chunks_.size() - 1)];
   }
-  std::vector<T> slots_;
+  void reset() { chunks_ = std::vector<std::unique_ptr<T[]>>(); }
+  /// More places for chunks; the chunks stay where they are.
+  void grow() {
+    std::vector<std::unique_ptr<T[]>> bigger(chunks_.empty() ? 1 : chunks_.size() * 2);
+    for (std::uint64_t c = begin_ >> kBits; !chunks_.empty() && c < (end_ >> kBits); ++c) {
+      bigger[c & (bigger.size() - 1)] = std::move(chunks_[c & (chunks_.size() - 1)]);
+    }
+    chunks_ = std::move(bigger);
+  }
+  std::vector<std::unique_ptr<T[]>> chunks_;  // by position; a power of two of them
+  std::unique_ptr<T[]> spare_;
   std::uint64_t begin_ = 0, end_ = 0;
 };
 

@@ -35,6 +35,11 @@ void Scheduler::advance(Time now, Actions& actions) {
     }
     unkeep(retention_.pop_oldest());
   }
+  const auto is_kept = [this](TaskNumber task) {
+    const TaskSlot slot = tasks_.find(task);
+    return slot != kNoSlot && (tasks_[slot].flags & kKept) != 0;
+  };
+  if (retention_.tidy(kRetentionPortion, is_kept)) more_now_ = true;
   end_condemned(now, actions);
   if (!draining_) dispatch(now, actions);
   flush_deliveries(actions);

@@ -19,6 +19,7 @@
 #include "daemon/scheduler/edges.hpp"
 #include "daemon/scheduler/event.hpp"
 #include "daemon/scheduler/groups.hpp"
+#include "daemon/scheduler/key_table.hpp"
 #include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/ready_queue.hpp"
 #include "daemon/scheduler/retention.hpp"
@@ -144,6 +145,10 @@ class Scheduler {
     ClassId cls = kNoClass;
     std::string refusal, warning;
   };
+  struct Placed {
+    SpecId id = UINT32_MAX;
+    Placement placement;
+  };
   void on(const event::Submit&, Time, Actions&);
   Placement place(const Spec& spec) const;
   SpecId add_spec(const Spec& spec, ClassId cls, SessionId session);
@@ -155,6 +160,7 @@ class Scheduler {
   void deliver(SessionId id, TaskSlot slot, std::uint64_t handle);
   void flush_deliveries(Actions& actions);
   void take_up_to(SessionId id, std::uint64_t processed);
+  void take_portion(SessionId id, std::size_t& portion);
   void owe(SessionId id, std::int64_t bytes);
 
   // followers.cpp
@@ -260,6 +266,11 @@ class Scheduler {
 
   // dispatch.cpp
   void dispatch(Time now, Actions& actions);
+  struct Candidate {
+    ClassId cls = kNoClass;
+    std::uint64_t share = 0;  ///< of each worker that can take some, this time round
+    std::size_t turns = 0;    ///< left until the next time round
+  };
   std::size_t dispatch_pool(std::uint32_t pool, bool ahead, std::size_t budget, Time now, Actions& actions);
   void send_to(WorkerIndex w, TaskSlot slot, Time now, Actions& actions);
   void rebalance(std::uint32_t pool, Actions& actions);
@@ -290,8 +301,12 @@ class Scheduler {
   std::size_t connected_clients_ = 0;
 
   std::vector<SessionId> delivery_list_;  ///< sessions with something to deliver
-  std::vector<SessionId> starved_;        ///< sessions whose submit credit waits for room, the first longest
-  std::uint64_t unused_tasks_ = 0;        ///< granted to clients and not submitted yet, of all sessions
+  // Used again in each turn, for their memory.
+  std::vector<SessionId> delivering_;
+  std::vector<Candidate> candidates_;
+  std::vector<Placed> placed_;
+  std::vector<SessionId> starved_;  ///< sessions whose submit credit waits for room, the first longest
+  std::uint64_t unused_tasks_ = 0;  ///< granted to clients and not submitted yet, of all sessions
   std::uint64_t unused_bytes_ = 0;
   std::vector<SessionId> absent_;  ///< disconnected sessions with a deadline
   struct Attachment {
@@ -302,7 +317,7 @@ class Scheduler {
   std::map<TaskNumber, std::vector<Attachment>> attachments_;  ///< of live tasks
   struct Sweep {
     SessionId session = 0;
-    enum class What : std::uint8_t { cancel, release } what = What::cancel;
+    enum class What : std::uint8_t { cancel, release, take } what = What::cancel;
     std::uint64_t position = 0;
     TaskNumber number = 0;
   };
@@ -322,11 +337,7 @@ class Scheduler {
     bool all_succeeded = false;  ///< of the group
   };
   std::deque<Release> releases_;
-  struct KeyHolder {
-    TaskNumber task = 0;
-    std::uint64_t input = 0;  ///< hash of its input
-  };
-  std::unordered_map<std::string, KeyHolder> keys_;  ///< looked up, never walked
+  KeyTable keys_;
   /// Another number of a task, of a submit with its key.
   struct Alias {
     TaskNumber number = 0;

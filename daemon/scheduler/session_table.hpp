@@ -55,6 +55,8 @@ struct Session {
   std::uint64_t sent_bytes = 0;
   std::uint64_t credit_tasks = 0;
   std::uint64_t credit_bytes = 0;
+  std::uint64_t processed = 0;  ///< all below are the client's
+  bool taking = false;          ///< and are still being let go, see Sweep
   bool in_delivery_list = false;
   std::uint64_t owed_bytes = 0;  ///< results in `deliveries`
   bool held = false;             ///< its tasks wait until it has taken more of its results

@@ -62,7 +62,8 @@ void Scheduler::on(const event::ClientHello& e, Time, Actions& actions) {
     tell_existing(a);
   }
   take_up_to(id, e.processed_delivery);
-  while (s.sent > s.deliveries.begin()) {
+  for (; s.sent < s.processed; ++s.sent) s.sent_bytes += tasks_[s.deliveries[s.sent].task].payload.size();
+  while (s.sent > std::max(s.deliveries.begin(), s.processed)) {
     --s.sent;
     s.sent_bytes -= tasks_[s.deliveries[s.sent].task].payload.size();
   }
@@ -208,7 +209,11 @@ void Scheduler::sweep_sessions(std::size_t& portion, Time now, Actions& actions)
     Sweep& sweep = sweeps_.front();
     Session* s = &sessions_[sweep.session];
     bool done = false;
-    if (sweep.what == Sweep::What::release) {
+    if (sweep.what == Sweep::What::take) {
+      take_portion(sweep.session, portion);
+      done = s->deliveries.begin() >= s->processed;
+      if (done) s->taking = false;
+    } else if (sweep.what == Sweep::What::release) {
       while (!s->attached.empty() && portion > 0) {
         unfollow(sweep.session, s->attached.begin()->first);
         --portion;

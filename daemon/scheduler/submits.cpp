@@ -100,11 +100,8 @@ void Scheduler::on(const event::Submit& e, Time now, Actions& actions) {
   }
   const auto count = static_cast<std::uint32_t>(e.payloads.size() - skip);
 
-  struct Placed {
-    SpecId id = UINT32_MAX;
-    Placement placement;
-  };
-  std::vector<Placed> placed(e.specs.size());
+  std::vector<Placed>& placed = placed_;
+  placed.assign(e.specs.size(), {});
   Accepted accepted{e.session, s->accepted_seq, count, tasks_.next_number(), {}, {}};
   const auto spec_at = [&](std::size_t i) { return e.spec_of.empty() ? 0 : e.spec_of[i]; };
   const ExtentId extent = tasks_.open_extent(e.session, s->accepted_seq, count, now);

@@ -42,7 +42,7 @@ void TaskTable::enter_number(TaskNumber number, TaskSlot slot) {
   if (chunk >= numbers_.size()) numbers_.resize(chunk + 1);
   NumberChunk& n = numbers_[chunk];
   if (n.slots == nullptr) {
-    n.slots = std::make_unique<TaskSlot[]>(kChunkMask + 1);
+    n.slots = spare_numbers_ != nullptr ? std::move(spare_numbers_) : std::make_unique<TaskSlot[]>(kChunkMask + 1);
     std::fill_n(n.slots.get(), kChunkMask + 1, kNoSlot);
   }
   n.slots[number & kChunkMask] = slot;
@@ -53,7 +53,7 @@ void TaskTable::drop_number(TaskNumber number) {
   NumberChunk& n = numbers_[number >> kChunkBits];
   n.slots[number & kChunkMask] = kNoSlot;
   // The chunk that numbers are being issued from stays, so that it is not made again and again.
-  if (--n.live == 0 && (next_number_ >> kChunkBits) != (number >> kChunkBits)) n.slots.reset();
+  if (--n.live == 0 && (next_number_ >> kChunkBits) != (number >> kChunkBits)) spare_numbers_ = std::move(n.slots);
 }
 
 TaskNumber TaskTable::alias(ExtentId extent, TaskSlot of) {

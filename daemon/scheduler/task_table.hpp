@@ -77,6 +77,7 @@ class TaskTable {
   std::size_t live_ = 0;
 
   std::vector<NumberChunk> numbers_;
+  std::unique_ptr<TaskSlot[]> spare_numbers_;
   TaskNumber next_number_ = 1;
 
   std::vector<Extent> extents_;

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <utility>
-#include <vector>
 
+#include "daemon/scheduler/chunked.hpp"
 #include "daemon/scheduler/task.hpp"
 
 namespace futured::scheduler {
@@ -20,7 +20,7 @@ class Timers {
       return;
     }
     if (place == 0) {
-      if (slot >= places_.size()) places_.resize(slot + std::size_t{1}, 0);
+      while (slot >= places_.size()) places_.push_back(0);
       heap_.push_back({at, number, slot});
       place = static_cast<std::uint32_t>(heap_.size());
     } else if (heap_[place - 1].at == at) {
@@ -69,8 +69,8 @@ class Timers {
     put(i, e);
   }
 
-  std::vector<Entry> heap_;
-  std::vector<std::uint32_t> places_;  // by slot: index in heap_ + 1; 0: none
+  Chunked<Entry> heap_;
+  Chunked<std::uint32_t> places_;  // by slot: index in heap_ + 1; 0: none
 };
 
 }  // namespace futured::scheduler

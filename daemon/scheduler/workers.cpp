@@ -309,6 +309,9 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
   std::vector<AttemptToken> running(why.running.begin(), why.running.end());
   std::sort(running.begin(), running.end());
   const bool ours = table_.workers[w].kill_sent;  // its end is nobody's fault
+  const std::string how = why.given_up      ? "its worker went away and did not come back"
+                          : why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
+                                            : "its worker process ended with status " + std::to_string(why.status);
   // Newest first, as in Announced.
   for (TaskSlot slot = table_.workers[w].newest; slot != kNoSlot;) {
     TaskRecord& t = tasks_[slot];
@@ -318,9 +321,6 @@ void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Acti
         why.knows_running ? std::binary_search(running.begin(), running.end(), token(slot)) : t.phase == Phase::running;
     detach_from_worker(slot, now);
     if (ran) t.flags |= kRan;
-    const std::string how = why.given_up      ? "its worker went away and did not come back"
-                            : why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)
-                                              : "its worker process ended with status " + std::to_string(why.status);
     if (stop) {
       stopped(slot, ran ? how : std::string{}, now, actions);
     } else if ((!ran && !FUTURED_MUTANT(neighbour_charged)) || ours) {

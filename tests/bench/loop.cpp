@@ -92,7 +92,7 @@ Loop::Loop() {
   wires_ = wires.get();
   daemon::Parts parts;
   parts.transport = std::move(wires);
-  server_ = std::make_unique<daemon::Server>(DaemonConfig(), std::move(parts));
+  server_ = std::make_unique<daemon::Server>(DaemonConfig(), DaemonConfig(), std::move(parts));
   thread_ = std::thread([this] { (void)server_->run(); });
   wires_->wait_for_start();
 }
