@@ -259,18 +259,29 @@ void Server::carry_out(std::int64_t now) {
     refuse(b.connection, b.session == scheduler::kNoSession ? Code::forgotten : Code::invalid, b.message);
   }
   take_changes(now);
+  for (const WorkerId worker : actions_.condemned) relieve(worker);
   const std::vector<WorkerId> kills = std::move(actions_.kills);
   actions_.clear();
-  for (const WorkerId worker : kills) replace(worker);
+  for (const WorkerId worker : kills) kill_worker(worker);
   send_output_credits();
 }
 
-/// A process with a call in it that does not stop. One that was started by hand can only be told.
-void Server::replace(WorkerId id) {
+/// A process with a call in it that does not stop is replaced at once, while the calls beside it have their time. So
+/// that there are never more than twice the processes wanted, one above that is replaced when it has ended.
+void Server::relieve(WorkerId id) {
   const scheduler::Worker* w = core_.worker(id);
   if (w == nullptr) return;
   log_warning("worker " + std::to_string(id) + " (process " + std::to_string(w->pid) +
               ") is replaced: a call in it did not stop when it was told to");
+  if (w->spawn == 0 || parts_.supervisor == nullptr) return;
+  const Supervisor::PoolView pool = parts_.supervisor->view(core_.workers().pools[w->pool].name);
+  if (pool.leaving < pool.wanted) parts_.supervisor->retire(w->spawn);
+}
+
+/// Its time is over. One that was started by hand can only be told.
+void Server::kill_worker(WorkerId id) {
+  const scheduler::Worker* w = core_.worker(id);
+  if (w == nullptr) return;
   if (w->spawn != 0 && parts_.supervisor != nullptr) {
     parts_.supervisor->kill(w->spawn);
   } else if (w->connection != 0) {

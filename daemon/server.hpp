@@ -67,7 +67,8 @@ class Server final : public Daemon {
   void turn(std::int64_t now, bool fd_ready);
   void receive(std::int64_t now);
   void carry_out(std::int64_t now);
-  void replace(WorkerId worker);
+  void relieve(WorkerId worker);
+  void kill_worker(WorkerId worker);
   void acknowledge(std::int64_t now);
   std::int64_t wait_until(std::int64_t now) const;
   void take_signals(std::int64_t now);

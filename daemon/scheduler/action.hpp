@@ -105,6 +105,7 @@ struct Actions {
   std::vector<CancelReply> cancelled;
   std::vector<AttachReply> attached;
   std::vector<Breach> breaches;
+  std::vector<WorkerId> condemned;        ///< processes that get no more work and are ended soon: others can take over
   std::vector<WorkerId> kills;            ///< processes to be ended now; WorkerLost tells when they have
   std::vector<Change> changes;            ///< while watched
   std::vector<TaskNumber> forgotten;      ///< of those with output
@@ -123,6 +124,7 @@ struct Actions {
     cancelled.clear();
     attached.clear();
     breaches.clear();
+    condemned.clear();
     kills.clear();
     changes.clear();
     forgotten.clear();

@@ -268,6 +268,7 @@ void Scheduler::condemn(WorkerIndex w, Time kill_at, Actions& actions) {
   worker.kill_at = std::min(worker.kill_at, kill_at);
   if (std::exchange(worker.condemned, true)) return;
   condemned_.push_back(w);
+  actions.condemned.push_back(worker.id);
   for (TaskSlot slot = worker.newest; slot != kNoSlot; slot = tasks_[slot].prev) {
     if (tasks_[slot].phase == Phase::assigned) recall(slot, actions);
   }

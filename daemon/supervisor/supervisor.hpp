@@ -65,7 +65,7 @@ class Supervisor {
   /// leave, the youngest first; the caller sends them DRAIN and they exit by themselves (or are killed by kill()).
   /// False: no such pool.
   bool scale(const std::string& pool, std::uint32_t n, std::int64_t now, std::vector<SpawnId>& drain);
-  /// This process is to leave and, unlike with scale(), to be replaced when gone (recycling). The caller sends DRAIN.
+  /// This process is to leave and, unlike with scale(), to be replaced, at once. The caller sends DRAIN, or ends it.
   void retire(SpawnId spawn);
   /// Another PATH list for processes started from now on. False: no such pool.
   bool set_plugins(const std::string& pool, std::vector<std::string> plugin_paths);
