@@ -1,6 +1,8 @@
 // The plugins that tests of workers rely on to misbehave do so, each in its own way.
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,7 +11,6 @@
 #include <functional>
 #include <iterator>
 #include <string>
-#include <thread>
 
 #include "tests/support/plugin_harness.hpp"
 
@@ -32,17 +33,14 @@ int in_child(const std::function<void()>& act, std::chrono::milliseconds limit) 
     act();
     _exit(42);
   }
+  pollfd ended{static_cast<int>(syscall(SYS_pidfd_open, pid, 0)), POLLIN, 0};
+  REQUIRE(ended.fd >= 0);
+  const bool left = poll(&ended, 1, static_cast<int>(limit.count())) == 1;
+  close(ended.fd);
+  if (!left) kill(pid, SIGKILL);
   int status = 0;
-  const auto until = std::chrono::steady_clock::now() + limit;
-  while (waitpid(pid, &status, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > until) {
-      kill(pid, SIGKILL);
-      waitpid(pid, &status, 0);
-      return -1;
-    }
-    std::this_thread::sleep_for(2ms);
-  }
-  return status;
+  waitpid(pid, &status, 0);
+  return left ? status : -1;
 }
 int loading(const std::string& name, std::chrono::milliseconds limit = 60s) {
   return in_child([&name] { const PluginHarness plugin(broken(name)); }, limit);

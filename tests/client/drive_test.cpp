@@ -235,13 +235,12 @@ TEST_CASE("a thread that waits takes its result from a pipe itself, however long
   for (Seq i = 0; i < 5; ++i) {
     auto f = p.ex.submit("t", "x");
     REQUIRE(p.daemon.expect(v1::KIND_SUBMIT));
-    std::promise<void> about;
+    std::promise<void> looked;
     auto waiting = std::async(std::launch::async, [&] {
-      about.set_value();
+      p.hook.arm(std::this_thread::get_id(), [&] { looked.set_value(); });
       return f.result(10s);
     });
-    about.get_future().wait();
-    std::this_thread::sleep_for(20ms);  // most likely it is asleep by now
+    looked.get_future().wait();  // it has found nothing, and sleeps next
     const auto began = std::chrono::steady_clock::now();
     p.daemon.succeed(i);
     CHECK(waiting.get() == "done");
@@ -268,8 +267,12 @@ TEST_CASE("a pipe that closes while a thread waits is made again") {
   Pair p;
   auto f = p.ex.submit("t", "x");
   REQUIRE(p.daemon.expect(v1::KIND_SUBMIT));
-  auto waiting = std::async(std::launch::async, [&] { return f.result(20s); });
-  std::this_thread::sleep_for(20ms);  // most likely it is asleep by now
+  std::promise<void> looked;
+  auto waiting = std::async(std::launch::async, [&] {
+    p.hook.arm(std::this_thread::get_id(), [&] { looked.set_value(); });
+    return f.result(20s);
+  });
+  looked.get_future().wait();  // it has found nothing, and sleeps next
   p.daemon.hang_up();
   REQUIRE(p.daemon.expect(v1::KIND_HELLO, 10s));
   REQUIRE(p.daemon.expect(v1::KIND_SUBMIT, 10s));

@@ -12,6 +12,9 @@
 //   test.emit        "N": N lines on stdout and N on stderr, as output; replies nothing
 //   test.pid         replies the process id             test.header      replies the header named by the input
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,9 +25,10 @@
 #include <fstream>
 #include <futured/plugin.hpp>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace {
 
@@ -44,13 +48,54 @@ std::uint64_t number(std::string_view text) {
   return value;
 }
 
+/// What a call sleeps on: ends the sleep when the call should stop, and when it may emit again.
+class Bell {
+ public:
+  explicit Bell(Call call) : call_(call), fd_(std::make_shared<Descriptor>(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
+    if (fd_->number < 0) throw Failure("there is no descriptor to be had");
+    call.on_cancel([fd = fd_] { fd->ring(); });
+    call.on_writable([fd = fd_] { fd->ring(); });
+  }
+  /// Until it is rung, `other` can be read, or the time is over; throws if the call should stop.
+  void wait(std::optional<std::chrono::nanoseconds> time = std::nullopt, int other = -1) {
+    pollfd fds[2] = {{fd_->number, POLLIN, 0}, {other, POLLIN, 0}};
+    timespec left{};
+    if (time) {
+      left.tv_sec = static_cast<time_t>(*time / 1s);
+      left.tv_nsec = static_cast<long>((*time % 1s).count());
+    }
+    ppoll(fds, 2, time ? &left : nullptr, nullptr);
+    if (fds[0].revents != 0) fd_->hush();
+    if (call_.cancelled()) throw Cancelled();
+  }
+
+ private:
+  struct Descriptor {
+    explicit Descriptor(int n) : number(n) {}
+    ~Descriptor() { close(number); }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    void ring() const {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const ssize_t written = write(number, &one, sizeof one);
+    }
+    void hush() const {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t got = read(number, &count, sizeof count);
+    }
+    const int number;
+  };
+  Call call_;
+  std::shared_ptr<Descriptor> fd_;
+};
+
 void rest(std::chrono::milliseconds time, Call call) {
+  Bell bell(call);
   const auto until = std::chrono::steady_clock::now() + time;
-  while (true) {
-    if (call.cancelled()) throw Cancelled();
-    const auto left = until - std::chrono::steady_clock::now();
-    if (left <= 0ns) return;
-    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, 2ms));
+  if (call.cancelled()) throw Cancelled();
+  for (auto left = until - std::chrono::steady_clock::now(); left > 0ns;
+       left = until - std::chrono::steady_clock::now()) {
+    bell.wait(left);
   }
 }
 
@@ -113,8 +158,24 @@ std::string until(std::string_view input, Call call) {
   (void)call.emit(1, "attempt " + attempt + "\n");
   call.progress(0.5, "half of attempt " + attempt);
   const std::string path = std::string(input) + "." + attempt;
+  Bell bell(call);
+  const int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  const bool told =
+      changes >= 0 && inotify_add_watch(changes, folder.empty() ? "." : folder.c_str(), IN_CREATE | IN_MOVED_TO) >= 0;
   std::ifstream file(path);
-  for (; !file; file.open(path)) rest(2ms, call);
+  try {
+    for (char events[4096]; !file; file.open(path)) {
+      // Watches are few, and shared by all processes of a user: without one it is looked for again and again.
+      told ? bell.wait(std::nullopt, changes) : bell.wait(2ms);
+      while (told && read(changes, events, sizeof events) > 0) {
+      }
+    }
+  } catch (const Cancelled&) {
+    close(changes);
+    throw;
+  }
+  close(changes);
   std::string text((std::istreambuf_iterator<char>(file)), {});
   if (text == "fail") throw Failure("attempt " + attempt + " was told to fail");
   return text;
@@ -129,13 +190,13 @@ std::string big(std::string_view input) { return std::string(number(input), 'b')
 
 void emit(std::string_view input, Call call) {
   const std::uint64_t lines = number(input);
+  Bell bell(call);
   for (std::uint64_t i = 1; i <= lines; ++i) {
     for (std::uint32_t stream = 1; stream <= 2; ++stream) {
       const std::string line = (stream == 1 ? "out " : "err ") + std::to_string(i) + "\n";
       Emit answer = call.emit(stream, line);
       while (answer == Emit::again) {
-        if (call.cancelled()) throw Cancelled();
-        std::this_thread::sleep_for(1ms);
+        bell.wait();
         answer = call.emit(stream, line);
       }
     }
