@@ -11,15 +11,6 @@ using namespace futured::test;
 
 namespace {
 
-/// How a future ended other than by success.
-TaskError error_of(const Future<std::string>& future) {
-  try {
-    (void)future.result(20s);
-  } catch (const TaskError& e) {
-    return e;
-  }
-  throw std::runtime_error("it succeeded");
-}
 std::string cancelled_because(const Future<std::string>& future) {
   try {
     (void)future.result(20s);

@@ -11,14 +11,6 @@ using namespace futured::test;
 
 namespace {
 
-v1::Selector only(TaskNumber number) {
-  v1::Selector selector;
-  auto* range = selector.add_numbers();
-  range->set_first(number);
-  range->set_last(number);
-  return selector;
-}
-
 v1::Selector everything() {
   v1::Selector selector;
   selector.set_all(true);

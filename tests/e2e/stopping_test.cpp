@@ -6,17 +6,6 @@
 using namespace futured;
 using namespace futured::test;
 
-namespace {
-ErrorKind kind_of(const Future<std::string>& future) {
-  try {
-    (void)future.result(20s);
-  } catch (const TaskError& e) {
-    return e.kind;
-  }
-  return ErrorKind::none;
-}
-}  // namespace
-
 TEST_CASE("a process with a call that does not hear its timeout is replaced, and its neighbour runs again uncharged") {
   DaemonProcess daemon(with_test_plugins({"--processes", "1", "--threads", "2"}));
   const std::filesystem::path held = daemon.folder() / "held";
@@ -83,7 +72,7 @@ TEST_CASE("a deadline that a deaf call does not hear ends the task all the same"
   auto deaf = ex.submit("bad.hang", "", TaskOptions().deadline(1s).retries(5).keep(1h));
   REQUIRE(eventually([&] { return record(ex, deaf).reason() == v1::REASON_CANCELLING; }));
   CHECK(explain(ex, deaf).find("was told to stop; if it does not, its process is replaced in") != std::string::npos);
-  CHECK(kind_of(deaf) == ErrorKind::deadline);
+  CHECK(error_of(deaf).kind == ErrorKind::deadline);
   CHECK(ex.submit("echo", "on").result(20s) == "on");
 }
 

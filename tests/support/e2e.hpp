@@ -50,12 +50,28 @@ inline std::vector<pid_t> worker_pids(const Executor& ex) {
   return pids;
 }
 
+inline v1::Selector only(TaskNumber number) {
+  v1::Selector selector;
+  auto* range = selector.add_numbers();
+  range->set_first(number);
+  range->set_last(number);
+  return selector;
+}
+
+/// How a future failed.
+inline TaskError error_of(const Future<std::string>& future) {
+  try {
+    (void)future.result(30s);
+  } catch (const TaskError& e) {
+    return e;
+  }
+  throw std::runtime_error("it succeeded");
+}
+
 /// A task with its attempts; nothing of it but the number if it is not known (any more).
 inline v1::TaskRecord record(const Executor& ex, TaskNumber number) {
   v1::Request request;
-  auto* range = request.mutable_list()->mutable_selector()->add_numbers();
-  range->set_first(number);
-  range->set_last(number);
+  *request.mutable_list()->mutable_selector() = only(number);
   request.mutable_list()->set_detail(true);
   const auto reply = Control(ex).request(request, 10s);
   if (reply && reply->tasks_size() == 1) return reply->tasks(0);
@@ -78,13 +94,9 @@ inline std::string endings(const v1::TaskRecord& task) {
   return all;
 }
 inline std::string explain(const Executor& ex, const Future<std::string>& future) {
-  v1::Selector selector;
-  const TaskNumber number = number_of(ex, future);
-  auto* range = selector.add_numbers();
-  range->set_first(number);
-  range->set_last(number);
   std::string text;
-  (void)Control(ex).explain(selector, 10s, [&](const v1::Explanation& e) { return text = e.text(), true; });
+  (void)Control(ex).explain(only(number_of(ex, future)), 10s,
+                            [&](const v1::Explanation& e) { return text = e.text(), true; });
   return text;
 }
 
