@@ -101,7 +101,20 @@ void Invariants::check_queue(const Scheduler& s, Findings& wrong) {
     wrong.same("limit " + name + ": in use", l.in_use, in_use[id]);
     wrong.same("limit " + name + ": flows", l.users, flows_of_limit[id]);
     std::size_t parked = 0;
-    for (const auto& [cls, flows] : q.limits_.limits_[id].parked) parked += flows.size();
+    for (const auto& [cls, line] : q.limits_.limits_[id].parked) {
+      std::size_t shares = 0;
+      for (const auto& [priority, served, share] : line.order) {
+        const auto it = line.shares.find(share);
+        if (it == line.shares.end() || it->second.served != served || it->second.flows.empty()) {
+          wrong("limit ", name, ": its line of class ", cls, " has a share that is not there");
+          continue;
+        }
+        ++shares;
+        parked += it->second.flows.size();
+      }
+      wrong.same("limit " + name + ": shares in line", line.shares.size(), shares);
+    }
+    wrong.same("limit " + name + ": flows in line", q.limits_.limits_[id].flows, parked);
     const auto should = std::count_if(q.flows_.begin(), q.flows_.end(), [limit = id](const ReadyQueue::Flow& f) {
       return f.users != 0 && f.parked && f.key.limit == limit;
     });

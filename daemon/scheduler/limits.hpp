@@ -1,6 +1,6 @@
 // Named bounds on how many tasks run at once and how often one starts. A task counts from its dispatch to the end of
 // the attempt. What waits for a limit is parked here by class, so that a freed place wakes one flow of each class that
-// could use it, the one with the highest priority: nobody is looked for.
+// could use it, the one with the highest priority, and of the share that was served longest ago: nobody is looked for.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,7 @@ class LimitTable {
     if (l.users != 0 || l.set || l.in_use != 0) return;
     rates_.erase({limits_[id].armed, id});
     limits_[id].armed = kNever;
+    limits_[id].changed = false;
     by_name_.erase(l.name);
     l = Limit{};
     free_.push_back(id);
@@ -84,45 +86,85 @@ class LimitTable {
   const std::map<std::string, LimitId>& names() const { return by_name_; }
 
   // ---- what waits for it
-  /// `served`: by it those of the same priority stand in line.
+  /// Where a flow stands in line: by priority, then by share, then among the flows of its share. Who was served longest
+  /// ago is first.
   struct Place {
     std::int32_t priority = 0;
+    std::uint32_t share = 0;
+    std::uint64_t share_served = 0;  ///< where the share stands, if none of it is parked yet
     std::uint64_t served = 0;
     FlowId flow = 0;
-    bool operator<(const Place& o) const {
-      return std::tie(o.priority, served, flow) < std::tie(priority, o.served, o.flow);
-    }
   };
   void park(LimitId id, std::uint32_t cls, const Place& place, Time now) {
     Entry& e = limits_[id];
-    e.parked[cls].insert(place);
+    Line& line = e.parked[cls];
+    const std::uint32_t share = FUTURED_MUTANT(limit_knows_no_shares) ? place.flow : place.share;
+    const auto [it, first] = line.shares.try_emplace(share);
+    if (first) {
+      it->second.served = FUTURED_MUTANT(limit_knows_no_shares) ? place.served : place.share_served;
+      line.order.insert({-place.priority, it->second.served, share});
+    }
+    it->second.flows.emplace(place.served, place.flow);
+    ++e.flows;
     arm(id, e.limit.opens(now));
   }
   void unpark(LimitId id, std::uint32_t cls, const Place& place) {
     Entry& e = limits_[id];
-    const auto at = e.parked.find(cls);
-    if (at == e.parked.end()) return;
-    at->second.erase(place);
-    if (at->second.empty()) e.parked.erase(at);
+    const auto line = e.parked.find(cls);
+    if (line == e.parked.end()) return;
+    const std::uint32_t share = FUTURED_MUTANT(limit_knows_no_shares) ? place.flow : place.share;
+    const auto it = line->second.shares.find(share);
+    if (it == line->second.shares.end() || it->second.flows.erase({place.served, place.flow}) == 0) return;
+    --e.flows;
+    if (!it->second.flows.empty()) return;
+    line->second.order.erase({-place.priority, it->second.served, share});
+    line->second.shares.erase(it);
+    if (line->second.shares.empty()) e.parked.erase(line);
+  }
+  /// A task of this share starts: those of it that are parked stand behind the other shares.
+  void serve(LimitId id, std::uint32_t cls, std::int32_t priority, std::uint32_t share, std::uint64_t served) {
+    if (FUTURED_MUTANT(limit_knows_no_shares)) return;
+    Entry& e = limits_[id];
+    const auto line = e.parked.find(cls);
+    if (line == e.parked.end()) return;
+    const auto it = line->second.shares.find(share);
+    if (it == line->second.shares.end()) return;
+    line->second.order.erase({-priority, it->second.served, share});
+    it->second.served = served;
+    line->second.order.insert({-priority, served, share});
   }
   /// One that was woken, or was never parked, does not use the next place: others are woken in the next turn.
   void pass_on(LimitId id) {
     Entry& e = limits_[id];
     if (!e.parked.empty() && e.armed == kNever) arm(id, e.limit.opens(0));
   }
-  /// The first flow of each class, if one more may start now.
-  void wake(LimitId id, Time now, std::vector<FlowId>& out) {
+  /// The bounds were changed: as many as there are may start, and are woken in portions.
+  void change(LimitId id) { limits_[id].changed = true; }
+  /// The first flow of each class, if one more may start now; after a change many of them, up to the budget, and the
+  /// others are armed for now.
+  void wake(LimitId id, Time now, std::size_t& budget, std::vector<FlowId>& out) {
     Entry& e = limits_[id];
+    const bool all = std::exchange(e.changed, false);
     if (e.parked.empty()) return arm(id, kNever);
     const Time opens = e.limit.opens(now);
     if (opens > now) return arm(id, opens);
     arm(id, kNever);
-    for (const auto& [cls, flows] : e.parked) out.push_back(flows.begin()->flow);
-  }
-  /// All of them: the bounds were changed.
-  void wake_all(LimitId id, std::vector<FlowId>& out) {
-    for (const auto& [cls, flows] : limits_[id].parked) {
-      for (const Place& place : flows) out.push_back(place.flow);
+    if (!all) {
+      for (const auto& [cls, line] : e.parked) out.push_back(first_of(line));
+      budget -= std::min(budget, e.parked.size());
+      return;
+    }
+    for (const auto& [cls, line] : e.parked) {
+      for (const auto& [priority, served, share] : line.order) {
+        for (const auto& [at, flow] : line.shares.at(share).flows) {
+          if (budget == 0) {
+            e.changed = true;
+            return arm(id, now);
+          }
+          --budget;
+          out.push_back(flow);
+        }
+      }
     }
   }
   /// When a rate allows the next start of something parked.
@@ -134,11 +176,24 @@ class LimitTable {
  private:
   friend struct Invariants;
 
+  struct Line {
+    struct Share {
+      std::uint64_t served = 0;
+      std::set<std::pair<std::uint64_t, FlowId>> flows;  // by when each was served
+    };
+    std::set<std::tuple<std::int32_t, std::uint64_t, std::uint32_t>> order;  // priority downwards, served, share
+    std::unordered_map<std::uint32_t, Share> shares;                         // looked up, never walked
+  };
   struct Entry {
     Limit limit;
-    std::map<std::uint32_t, std::set<Place>> parked;  // by class
+    std::map<std::uint32_t, Line> parked;  // by class
+    std::size_t flows = 0;                 // in all of them
+    bool changed = false;
     Time armed = kNever;
   };
+  static FlowId first_of(const Line& line) {
+    return line.shares.at(std::get<2>(*line.order.begin())).flows.begin()->second;
+  }
   void arm(LimitId id, Time at) {
     Entry& e = limits_[id];
     if (e.armed == at) return;

@@ -31,6 +31,7 @@ enum class Mutant : std::uint8_t {
   cancel_forgotten,
   rate_ignored,
   promise_forgotten,
+  limit_knows_no_shares,
   count
 };
 /// The one that is active, of the whole process.

@@ -62,6 +62,7 @@ FlowId ReadyQueue::use_flow(const FlowKey& key) {
     s.cls = key.cls;
     s.priority = key.priority;
     s.name = key.share;
+    s.served = ++serves_;
   }
   const auto [flow, new_flow] = flow_by_key_.try_emplace({share->second, key.client, key.limit}, kNone);
   if (new_flow) {
@@ -213,7 +214,7 @@ bool ReadyQueue::prepare(ClassId cls, Time now) {
     if (f.key.limit == kNoLimit || limits_[f.key.limit].opens(now) <= now) return true;
     unlist(id);
     f.parked = true;
-    limits_.park(f.key.limit, cls, {f.key.priority, f.served, id}, now);
+    limits_.park(f.key.limit, cls, place(id), now);
   }
   return false;
 }
@@ -230,7 +231,8 @@ TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
   unlink(f, slot);
   if (f.key.limit != kNoLimit) {
     limits_[f.key.limit].start(now);
-    f.served = ++serves_;
+    f.served = s.served = ++serves_;
+    limits_.serve(f.key.limit, cls, s.priority, f.share, s.served);
   }
   --s.left;
   --level->left;
@@ -245,11 +247,16 @@ TaskSlot ReadyQueue::pop(ClassId cls, Time now) {
   return slot;
 }
 
+LimitTable::Place ReadyQueue::place(FlowId id) const {
+  const Flow& f = flows_[id];
+  return {f.key.priority, f.share, shares_[f.share].served, f.served, id};
+}
+
 void ReadyQueue::unpark(FlowId id) {
   Flow& f = flows_[id];
   if (!f.parked) return;
   f.parked = false;
-  limits_.unpark(f.key.limit, f.key.cls, {f.key.priority, f.served, id});
+  limits_.unpark(f.key.limit, f.key.cls, place(id));
   list_if_ready(id);
   if (!f.listed) limits_.pass_on(f.key.limit);
 }
@@ -257,7 +264,8 @@ void ReadyQueue::unpark(FlowId id) {
 bool ReadyQueue::wake(LimitId limit, Time now) {
   scratch_.clear();
   woken_.clear();
-  limits_.wake(limit, now, scratch_);
+  std::size_t budget = kWakePortion;
+  limits_.wake(limit, now, budget, scratch_);
   for (const FlowId flow : scratch_) {
     unpark(flow);
     woken_.push_back(flows_[flow].key.cls);
@@ -283,12 +291,8 @@ bool ReadyQueue::set_limit(const std::string& name, std::uint32_t running, std::
   l.per = per;
   l.set = set;
   l.next_start = std::min(l.next_start, now);
-  scratch_.clear();
-  limits_.wake_all(id, scratch_);
-  for (const FlowId flow : scratch_) {
-    unpark(flow);
-    woken_.push_back(flows_[flow].key.cls);
-  }
+  limits_.change(id);
+  wake(id, now);
   limits_.drop_if_free(id);
   return !woken_.empty();
 }

@@ -66,9 +66,10 @@ class ReadyQueue {
   /// Rates that allow a start again. Calls woken(class).
   template <class Woken>
   void advance(Time now, Woken woken) {
-    for (LimitId id = limits_.next_due(now); id != kNoLimit; id = limits_.next_due(now)) {
+    std::size_t budget = kWakePortion;
+    for (LimitId id = limits_.next_due(now); id != kNoLimit && budget > 0; id = limits_.next_due(now)) {
       scratch_.clear();
-      limits_.wake(id, now, scratch_);
+      limits_.wake(id, now, budget, scratch_);
       for (const FlowId flow : scratch_) {
         unpark(flow);
         woken(flows_[flow].key.cls);
@@ -125,7 +126,8 @@ class ReadyQueue {
     ClassId cls = kNoClass;
     std::int32_t priority = 0;
     std::string name;
-    std::uint32_t users = 0;  // flows
+    std::uint32_t users = 0;   // flows
+    std::uint64_t served = 0;  // with a limit: when it was last
     std::uint32_t listed = 0;
     FlowId turn = kNone;                 // whose turn it is
     std::uint32_t left = 0;              // how many more it may take before the next one's turn
@@ -144,6 +146,7 @@ class ReadyQueue {
   void list_if_ready(FlowId id);
   void unlist(FlowId id);
   void unpark(FlowId id);
+  LimitTable::Place place(FlowId id) const;
   void unlink(Flow& flow, TaskSlot slot);
   bool wake(LimitId limit, Time now);
 
@@ -156,7 +159,8 @@ class ReadyQueue {
   std::map<std::tuple<ClassId, std::int32_t, std::string>, ShareId> share_by_key_;
   std::map<std::tuple<ShareId, std::uint32_t, LimitId>, FlowId> flow_by_key_;
   std::unordered_map<std::uint32_t, std::vector<FlowId>> by_client_;
-  std::set<std::uint32_t> held_;  // clients
+  static constexpr std::size_t kWakePortion = 4096;  // flows woken per turn
+  std::set<std::uint32_t> held_;                     // clients
   LimitTable limits_;
   std::uint64_t serves_ = 0;
   std::uint64_t size_ = 0;

@@ -37,40 +37,58 @@ std::string served(Bench& b, WorkerId w, const std::vector<SessionId>& clients) 
 }
 }  // namespace
 
-TEST_CASE("of each class the flow with the highest priority is woken, among equals the one served longest ago") {
+TEST_CASE(
+    "of each class the flow with the highest priority is woken, then of the share served longest ago, then the flow") {
   LimitTable limits;
   const LimitId l = limits.named("l");
   limits[l].running = 1;
-  limits.park(l, 0, {0, 3, 10}, 0);
-  limits.park(l, 0, {0, 1, 11}, 0);
-  limits.park(l, 0, {-5, 0, 12}, 0);
-  limits.park(l, 1, {0, 9, 13}, 0);
-  Flows woken;
-  limits.wake(l, 0, woken);
-  CHECK(woken == Flows{11, 13});
-  limits.park(l, 0, {5, 9, 14}, 0);
-  woken.clear();
-  limits.wake(l, 0, woken);
-  CHECK(woken == Flows{14, 13});
-  limits.unpark(l, 0, {5, 9, 14});
-  limits.unpark(l, 0, {0, 1, 11});
-  limits.unpark(l, 1, {0, 9, 13});
-  woken.clear();
-  limits.wake(l, 0, woken);
-  CHECK(woken == Flows{10});
+  const auto woken = [&] {
+    Flows out;
+    std::size_t budget = 100;
+    limits.wake(l, 0, budget, out);
+    return out;
+  };
+  // priority, share, when it was served, when the flow was, flow
+  limits.park(l, 0, {0, 1, 2, 3, 10}, 0);
+  limits.park(l, 0, {0, 1, 2, 1, 11}, 0);
+  limits.park(l, 0, {-5, 3, 0, 0, 12}, 0);
+  limits.park(l, 1, {0, 4, 9, 9, 13}, 0);
+  CHECK(woken() == Flows{11, 13});
+  limits.park(l, 0, {0, 2, 1, 8, 14}, 0);
+  CHECK(woken() == Flows{14, 13});
+  limits.serve(l, 0, 0, 2, 20);
+  CHECK(woken() == Flows{11, 13});
+  limits.serve(l, 0, 0, 1, 21);
+  CHECK(woken() == Flows{14, 13});
+  limits.park(l, 0, {5, 5, 99, 99, 15}, 0);
+  CHECK(woken() == Flows{15, 13});
+  limits.unpark(l, 0, {5, 5, 99, 99, 15});
+  limits.unpark(l, 0, {0, 2, 20, 8, 14});
+  limits.unpark(l, 0, {0, 1, 21, 1, 11});
+  limits.unpark(l, 1, {0, 4, 9, 9, 13});
+  CHECK(woken() == Flows{10});
   SUBCASE("nobody while it is full") {
     limits[l].start(0);
-    woken.clear();
-    limits.wake(l, 0, woken);
-    CHECK(woken.empty());
+    CHECK(woken().empty());
     CHECK(limits.next_deadline() == kNever);
     limits.pass_on(l);
     CHECK(limits.next_deadline() == kNever);
   }
-  SUBCASE("all when the bounds change") {
-    woken.clear();
-    limits.wake_all(l, woken);
-    CHECK(woken == Flows{10, 12});
+  SUBCASE("all when the bounds change, in portions") {
+    limits.change(l);
+    Flows out;
+    std::size_t budget = 1;
+    limits.wake(l, 7, budget, out);
+    CHECK(out == Flows{10});
+    CHECK(limits.next_deadline() == 7);
+    limits.unpark(l, 0, {0, 1, 21, 3, 10});
+    CHECK(limits.next_due(7) == l);
+    budget = 10;
+    out.clear();
+    limits.wake(l, 7, budget, out);
+    CHECK(out == Flows{12});
+    CHECK(budget == 9);
+    CHECK(limits.next_deadline() == kNever);
   }
 }
 
@@ -81,14 +99,15 @@ TEST_CASE("a rate wakes at its time") {
   limits[l].per = 1'000'000'000;
   CHECK(limits[l].opens(5) <= 5);
   limits[l].start(5);
-  limits.park(l, 0, {0, 0, 1}, 5);
+  limits.park(l, 0, {0, 0, 0, 0, 1}, 5);
   CHECK(limits.next_deadline() == 500'000'005);
   CHECK(limits.next_due(500'000'004) == kNoLimit);
   CHECK(limits.next_due(500'000'005) == l);
   Flows woken;
-  limits.wake(l, 500'000'004, woken);
+  std::size_t budget = 100;
+  limits.wake(l, 500'000'004, budget, woken);
   CHECK(woken.empty());
-  limits.wake(l, 500'000'005, woken);
+  limits.wake(l, 500'000'005, budget, woken);
   CHECK(woken == Flows{1});
   CHECK(limits.next_deadline() == kNever);
 }
@@ -104,6 +123,46 @@ TEST_CASE("clients take turns at a limit, however many tasks each has") {
   b.submit(z, 2, limited("l"));
   b.runs = first;
   CHECK(served(b, w, {x, y, z}) == "aabcabcaaa");
+}
+
+TEST_CASE("shares take turns at a limit, however many clients each has") {
+  Bench b;
+  set_limit(b, 1);
+  const WorkerId w = b.worker(8, 1000);
+  const SessionId x = b.hello(1), y = b.hello(2), z = b.hello(3), v = b.hello(4);
+  b.submit(x, 4, limited("l"));
+  const std::vector<test::Sent> first = b.runs;
+  b.submit(y, 3, limited("l"));
+  b.submit(z, 3, limited("l"));
+  Spec other = limited("l");
+  other.owner = 1;
+  b.submit(v, 6, other);
+  b.runs = first;
+  CHECK(served(b, w, {x, y, z, v}) == "aadbdcdadbdcdabc");
+}
+
+TEST_CASE("a limit with many clients is changed in portions, and nobody is forgotten") {
+  Bench b;
+  set_limit(b, 1);
+  const WorkerId w = b.worker(30'000, 30'000);
+  const SessionId c = b.hello();
+  std::vector<Spec> specs;
+  std::vector<std::uint32_t> spec_of;
+  for (std::uint32_t i = 0; i < 10'000; ++i) {
+    specs.push_back(limited("l"));
+    specs.back().fair = std::to_string(i);
+    spec_of.push_back(i);
+  }
+  std::vector<Slice> inputs(specs.size());
+  b.s.handle(event::Submit{c, 0, specs, spec_of, inputs}, b.now, b.actions);
+  b.turn();
+  CHECK(b.s.at_workers() == 1);
+  b.step(event::SetLimit{"l", 0, 0, 0, true});
+  CHECK(b.s.at_workers() > 1'000);
+  CHECK(b.s.at_workers() < 9'000);
+  b.settle();
+  CHECK(b.s.at_workers() == 10'000);
+  (void)w;
 }
 
 TEST_CASE("places that become free two at a time are shared as well") {

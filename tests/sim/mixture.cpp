@@ -76,8 +76,8 @@ Mixture Mixture::of(Random& r) {
   if (r.chance(0.004)) {
     // Only what fairness is about, and enough of it for many turns.
     m.flood = 1;
-    m.clients = 2;
-    m.tasks = 500;
+    m.clients = 5;
+    m.tasks = 250;
     m.limit_tasks = 1'000'000;
     m.owed_bytes = 1 << 30;
     m.window_tasks = m.result_window_tasks = 65'536;

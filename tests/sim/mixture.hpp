@@ -26,7 +26,7 @@ struct Mixture {
   std::uint64_t limit_tasks = 0, window_tasks = 0, result_window_tasks = 0, result_window_bytes = 0;
   std::uint64_t kept_tasks = 0, owed_bytes = 0, payload_bytes = 0;
   std::uint64_t codec = 0;  ///< every message goes through the wire format
-  std::uint64_t flood = 0;  ///< two shares with many short tasks each
+  std::uint64_t flood = 0;  ///< many short tasks, of shares with one client and with many
   // tasks: how many have it
   double fails = 0, crashes = 0, long_calls = 0, large_results = 0, priorities = 0, detached = 0, kept = 0,
          cancel_on_disconnect = 0, unknown = 0, async = 0;

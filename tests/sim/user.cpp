@@ -25,7 +25,7 @@ scheduler::Spec Client::draw_spec() {
     s.cancel_on_disconnect = true;
     s.disconnect_grace_ns = r.chance(0.5) ? 0 : r.between(0, 50 * kMs);
   }
-  s.owner = number_ % 2;
+  s.owner = m.flood != 0 ? (number_ == 1 ? 1 : 0) : number_ % 2;  // a share of one client against one of many
   if (r.chance(m.delays)) s.delay_ns = r.skewed(kMs / 10, 60 * kMs);
   if (r.chance(m.timeouts)) s.timeout_ns = r.skewed(kMs / 2, 60 * kMs);
   if (r.chance(m.deadlines)) s.deadline_ns = r.skewed(kMs, 200 * kMs);
