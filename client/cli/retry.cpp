@@ -1,3 +1,4 @@
+#include "client/cli/progress.hpp"
 #include "client/cli/records.hpp"
 #include "client/cli/tasks.hpp"
 
@@ -26,6 +27,7 @@ void print_records(Context& context, const std::vector<TaskNumber>& numbers) {
 int retry_verb(Context& context) {
   const Selection selection = context.selection();
   Exit worst = Exit::done;
+  std::size_t failed = 0;
   if (selection.exact()) {
     for (const auto& task : find_tasks(context, selection, worst)) {
       if (!is_named(selection, task)) continue;
@@ -35,6 +37,8 @@ int retry_verb(Context& context) {
       } else if (task.state() == v1::STATE_SUCCEEDED) {
         context.out.note("task " + std::to_string(task.number()) +
                          " has succeeded: only a task that did not is tried again");
+      } else {
+        ++failed;
       }
     }
   }
@@ -47,6 +51,10 @@ int retry_verb(Context& context) {
     std::string text;
     for (const TaskNumber number : *numbers) text += std::to_string(number) + "\n";
     context.out.write(text);
+  }
+  if (failed > numbers->size()) {
+    context.out.note(counted_tasks(failed - numbers->size()) +
+                     " cannot be tried again: the input was not kept (--keep 0)");
   }
   if (numbers->empty() && !selection.exact()) context.out.note("none of these tasks has failed, or has been cancelled");
   return static_cast<int>(worst);

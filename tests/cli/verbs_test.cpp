@@ -296,6 +296,13 @@ TEST_CASE("watch goes on from cursor to cursor, and says when changes are missin
   CHECK(stage.asked().front().watch().selector().all());
 }
 
+TEST_CASE("retry says when the input of a task was not kept") {
+  Stage stage([](const v1::Request&) { return v1::Reply(); }, {record(12, v1::STATE_FAILED)});
+  const Said said = stage.fut({"retry", "12"});
+  CHECK(said.out.empty());
+  CHECK(said.err == "fut: 1 task cannot be tried again: the input was not kept (--keep 0)\n");
+}
+
 TEST_CASE("a pool or a task type is paused and goes on") {
   Stage stage(done());
   CHECK(stage.fut({"pause", "io"}).code == 0);

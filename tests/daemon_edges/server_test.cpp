@@ -194,6 +194,44 @@ TEST_CASE("the output of a task is asked for by its id, from any connection, als
   CHECK(ask(other, request).problem().message() == "a task id has 16 bytes");
 }
 
+TEST_CASE("a task that was not to be kept is not tried again: its input is gone") {
+  RunningDaemon daemon;
+  RawPeer worker(*daemon);
+  REQUIRE(worker.hello_worker("w", "hold", 2));
+  RawPeer client(*daemon);
+  REQUIRE(client.hello_client());
+  v1::Spec kept = spec();
+  kept.set_keep_ns(3'600'000'000'000);
+  client.submit(0, 1, spec());
+  client.submit(1, 1, kept);
+  const std::string tokens = worker.take_calls(2);
+  REQUIRE(tokens.size() == 2 * kTokenBytes);
+  v1::Ran ran;
+  ran.set_tokens(tokens);
+  wire::PayloadWriter replies;
+  for (const std::uint32_t index : {0U, 1U}) {
+    replies.add(std::string_view());
+    ran.add_failures()->set_index(index);
+  }
+  wire::Frames frames = replies.finish(*ran.mutable_payloads());
+  worker.say(v1::KIND_RAN, ran, std::move(frames));
+  REQUIRE(client.hear<v1::Outcomes>(v1::KIND_OUTCOMES));  // not acknowledged: both are still known
+
+  v1::Request request;
+  request.mutable_retry()->mutable_selector()->set_all(true);
+  const v1::Reply reply = ask(client, request);
+  CHECK(reply.count() == 1);
+  REQUIRE(reply.numbers_size() == 1);
+  v1::Request list;
+  auto* range = list.mutable_list()->mutable_selector()->add_numbers();
+  range->set_first(1);
+  range->set_last(reply.numbers(0));
+  const v1::Reply tasks = ask(client, list);
+  REQUIRE(tasks.tasks_size() == 3);
+  CHECK(tasks.tasks(0).state() == v1::STATE_FAILED);
+  CHECK(tasks.tasks(2).retry_of() == 2);
+}
+
 v1::Reply change_schedule(RawPeer& client, const std::string& name, v1::ChangeSchedule::What what) {
   v1::Request request;
   request.mutable_change_schedule()->set_name(name);
