@@ -120,6 +120,12 @@ std::string Scheduler::explain(TaskSlot slot, Time now) const {
       return "it was sent ahead to worker " + std::to_string(table_.workers[t.worker].id) +
              " and starts when a slot there is free";
     case Phase::running:
+      if ((t.flags & kStopSent) != 0 && table_.workers[t.worker].connection == 0) {
+        return "it runs in worker " + std::to_string(table_.workers[t.worker].id) +
+               ", which is away and is told to stop it when it is back" +
+               (side->stop_until == kNever ? std::string()
+                                           : "; it is waited for for " + duration(side->stop_until - now));
+      }
       if ((t.flags & kStopSent) != 0) {
         return "it runs in worker " + std::to_string(table_.workers[t.worker].id) +
                " and was told to stop; if it does not, " + "its process is replaced" +

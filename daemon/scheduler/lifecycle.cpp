@@ -8,7 +8,7 @@
 namespace futured::scheduler {
 
 namespace {
-constexpr std::size_t kTimerPortion = 4096;  // deadlines looked at per turn
+constexpr std::size_t kTimerPortion = 2048;  // deadlines looked at per turn
 
 /// Seconds with up to three decimals.
 std::string seconds(Time ns) {
@@ -200,7 +200,8 @@ void Scheduler::recall(TaskSlot slot, Actions& actions) {
   if (w.connection != 0) actions.recalls.push_back({w.id, token(slot), 0});
 }
 
-/// Ends a task from outside: at once if it is not at a worker; else the call is told, and has `grace` to end.
+/// Ends a task from outside: at once if it is not at a worker; else the call is told, and has `grace` to end. A worker
+/// that is away is told when it is back, and the grace counts from there; but it is not waited for for ever.
 void Scheduler::stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& actions) {
   TaskRecord& t = tasks_[slot];
   if (!is_at_worker(t.phase)) {
@@ -217,13 +218,34 @@ void Scheduler::stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& act
     const Time deadline = later(tasks_.extent_of(slot).submitted, s.deadline_ns);
     until = std::min(until, later(std::max(deadline, now), limits_.stop_grace));
   }
-  const bool again = (t.flags & kStopSent) != 0;
-  side.stop_until = again ? std::min(side.stop_until, until) : until;
+  const Worker& w = table_.workers[t.worker];
+  if ((t.flags & kStopSent) == 0) side.stop_until = side.stop_grace = side.stop_latest = kNever;
+  side.stop_grace = std::min(side.stop_grace, until - now);
+  side.stop_latest = std::min(side.stop_latest, later(until, limits_.worker_return));
+  side.stop_until = std::min(side.stop_until, w.connection != 0 ? until : side.stop_latest);
   side.stop = std::max(side.stop, why);
   t.flags |= kStopSent;
-  const Worker& w = table_.workers[t.worker];
   if (w.connection != 0) actions.stops.push_back({w.id, token(slot), side.stop_until - now});
   rearm(slot);
+}
+
+/// Their worker went away and may not have heard it: what it was told to stop has time until it is back.
+void Scheduler::suspend_graces(WorkerIndex w) {
+  for (TaskSlot slot = table_.workers[w].oldest; slot != kNoSlot; slot = tasks_[slot].next) {
+    if ((tasks_[slot].flags & kStopSent) == 0) continue;
+    SideRecord& side = tasks_.side(slot);
+    if (side.stop_until == kNever) continue;  // it waits for the end of the process
+    side.stop_until = side.stop_latest;
+    rearm(slot);
+  }
+}
+
+void Scheduler::stop_again(TaskSlot slot, Time now, Actions& actions) {
+  SideRecord& side = tasks_.side(slot);
+  if (side.stop_until != kNever) side.stop_until = std::min(later(now, side.stop_grace), side.stop_latest);
+  rearm(slot);
+  const Time left = side.stop_until == kNever ? 0 : std::max<Time>(side.stop_until - now, 0);
+  actions.stops.push_back({table_.workers[tasks_[slot].worker].id, token(slot), left});
 }
 
 /// The call of a task that was told to stop is over, or no longer counts: what becomes of the task. It is at no worker.

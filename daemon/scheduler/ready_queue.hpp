@@ -159,7 +159,7 @@ class ReadyQueue {
   std::map<std::tuple<ClassId, std::int32_t, std::string>, ShareId> share_by_key_;
   std::map<std::tuple<ShareId, std::uint32_t, LimitId>, FlowId> flow_by_key_;
   std::unordered_map<std::uint32_t, std::vector<FlowId>> by_client_;
-  static constexpr std::size_t kWakePortion = 4096;  // flows woken per turn
+  static constexpr std::size_t kWakePortion = 2048;  // flows woken per turn
   std::set<std::uint32_t> held_;                     // clients
   LimitTable limits_;
   std::uint64_t serves_ = 0;

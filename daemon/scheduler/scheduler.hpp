@@ -41,7 +41,8 @@ struct Limits {
   std::uint64_t first_window_tasks = 1024;  ///< and so far at first; it doubles as it is used
   std::uint64_t window_bytes = 256ULL << 20;
   Time session_resume = 60'000'000'000;  ///< how long outcomes are held for a client that went away
-  Time worker_return = 5'000'000'000;    ///< how long a disconnected worker started by hand may take to come back
+  Time worker_return =
+      5'000'000'000;  ///< how long a disconnected worker is waited for: one started by hand, and with a stop to hear
   Time stop_grace = 5'000'000'000;       ///< how long a call may take to stop when its time is over
   Time neighbour_time = 10'000'000'000;  ///< for the calls beside one that did not stop, before their process goes
   Time own_keep = 86'400'000'000'000;    ///< of tasks that the daemon submits itself, if they do not say
@@ -210,6 +211,8 @@ class Scheduler {
   void timer_fired(TaskSlot slot, Time now, Actions& actions);
   void fire_timers(Time now, Actions& actions);
   void stop(TaskSlot slot, Stop why, Time grace, Time now, Actions& actions);
+  void suspend_graces(WorkerIndex w);
+  void stop_again(TaskSlot slot, Time now, Actions& actions);
   void stopped(TaskSlot slot, std::string message, Time now, Actions& actions);
   void grace_over(TaskSlot slot, Time now, Actions& actions);
   void condemn(WorkerIndex w, Time kill_at, Actions& actions);

@@ -76,6 +76,7 @@ enum : std::uint8_t {
   kCancelPending = 4,  ///< cancelled if the recall succeeds
   kKept = 8,           ///< its retention has not passed
   kHasOutput = 32,     ///< something of it is kept elsewhere
+  kAnnounced = 64,     ///< its worker has it, as it says just now
   kRan = 16,           ///< a call of it has started at least once
 };
 
@@ -156,8 +157,10 @@ struct SideRecord {
   std::unique_ptr<Failure> failure;  ///< terminal, not succeeded
   Slice input;                       ///< terminal, not succeeded, kept: for another task with the same input
   Time ended = 0;
-  Time due = 0;         ///< waiting: not before; 0: not for a time
-  Time stop_until = 0;  ///< told to stop: when that is given up
+  Time due = 0;          ///< waiting: not before; 0: not for a time
+  Time stop_until = 0;   ///< told to stop: when that is given up
+  Time stop_grace = 0;   ///< ... how long it has from when its worker hears it
+  Time stop_latest = 0;  ///< ... when it is given up in any case
   TaskNumber retry_of = 0;
   std::uint32_t spent_retries = 0;
   std::uint32_t unmet = 0;  ///< dependencies not met yet, and one while they are being linked
@@ -168,7 +171,7 @@ struct SideRecord {
     attempts.clear();  // keeps its memory: the record is used again
     failure.reset();
     input = {};
-    ended = due = stop_until = 0;
+    ended = due = stop_until = stop_grace = stop_latest = 0;
     retry_of = 0;
     spent_retries = unmet = 0;
     dependants = kNone;

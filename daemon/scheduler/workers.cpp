@@ -74,6 +74,7 @@ void Scheduler::on(const event::WorkerHello& e, Time now, Actions& actions) {
   worker.connection = e.connection;
   worker.gives_up = kNever;
   worker.announcing = resumed;
+  suspend_graces(w);  // in case that it is back before it was seen to go
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     worker.slots[lane] = e.slots[lane];
     worker.credit[lane] = e.credit[lane];
@@ -254,17 +255,17 @@ void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
   if (w == kNone) return;
   Worker& worker = table_.workers[w];
   if (!worker.announcing) return;
-  std::vector<TaskNumber> held;
   for (const auto& tokens : {e.running, e.other}) {
     for (const AttemptToken& token : tokens) {
-      if (current(e.worker, token) != kNoSlot) held.push_back(token.task);
+      if (const TaskSlot slot = current(e.worker, token); slot != kNoSlot) tasks_[slot].flags |= kAnnounced;
     }
   }
-  std::sort(held.begin(), held.end());
   // Newest first, so that those that go back stand at the front of their queues in their old order.
   for (TaskSlot slot = worker.newest; slot != kNoSlot;) {
     const TaskSlot previous = tasks_[slot].prev;
-    if (!std::binary_search(held.begin(), held.end(), tasks_[slot].number)) {
+    const bool held = (tasks_[slot].flags & kAnnounced) != 0;
+    tasks_[slot].flags &= static_cast<std::uint8_t>(~kAnnounced);
+    if (!held) {
       const bool cancelled = (tasks_[slot].flags & (kCancelPending | kStopSent)) != 0;
       detach_from_worker(slot, now);  // it never arrived
       if (cancelled) {
@@ -276,10 +277,7 @@ void Scheduler::on(const event::Announced& e, Time now, Actions& actions) {
     } else {
       // Orders that were on their way when the connection broke are given again.
       const TaskRecord& t = tasks_[slot];
-      if ((t.flags & kStopSent) != 0) {
-        const Time until = tasks_.side(slot).stop_until;
-        actions.stops.push_back({worker.id, token(slot), until == kNever ? 0 : std::max<Time>(until - now, 0)});
-      }
+      if ((t.flags & kStopSent) != 0) stop_again(slot, now, actions);
       if ((t.flags & kRecallSent) != 0) actions.recalls.push_back({worker.id, token(slot), 0});
     }
     slot = previous;
@@ -299,6 +297,7 @@ void Scheduler::on(const event::WorkerDisconnected& e, Time now, Actions&) {
   worker.announcing = false;
   // A process of our own is lost when the supervisor has seen it and its session end, not before.
   worker.gives_up = worker.spawn == 0 ? now + limits_.worker_return : kNever;
+  suspend_graces(w);
 }
 
 void Scheduler::on(const event::WorkerLost& e, Time now, Actions& actions) {
@@ -307,7 +306,7 @@ void Scheduler::on(const event::WorkerLost& e, Time now, Actions& actions) {
 
 void Scheduler::lose(WorkerIndex w, const event::WorkerLost& why, Time now, Actions& actions) {
   std::vector<AttemptToken> running(why.running.begin(), why.running.end());
-  std::sort(running.begin(), running.end());
+  if (!std::is_sorted(running.begin(), running.end())) std::sort(running.begin(), running.end());
   const bool ours = table_.workers[w].kill_sent;  // its end is nobody's fault
   const std::string how = why.given_up      ? "its worker went away and did not come back"
                           : why.signal != 0 ? "its worker process was ended by signal " + std::to_string(why.signal)

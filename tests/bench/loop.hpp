@@ -80,11 +80,13 @@ class LoopClient {
  private:
   void send(v1::Submit& m, std::size_t count);
   void take();
+  void credit(const v1::Accepted& accepted);
   void tell_taken();
 
   Loop& loop_;
   const daemon::ConnectionId connection_;
   const std::uint64_t window_;
+  std::uint64_t credit_ = 0;  ///< seqs below it may be sent
   std::uint64_t next_seq_ = 0, next_request_ = 1, processed_ = 0, told_ = 0;
   bool dismissed_ = false;
   std::vector<v1::Reply> replies_;

@@ -55,6 +55,8 @@ class Daemon {
   // What the oracle is told, and what is counted.
   void before(const scheduler::Event& event);
   void after(const scheduler::Event& event);
+  void watch_away(const scheduler::Event& event);
+  Time patience(scheduler::TaskSlot slot, Time since) const;
   void watch_taken(TaskNumber number);
   void watch_cancel(scheduler::TaskSlot slot, Time grace);
   void watch_call(const AttemptToken& token);
@@ -96,6 +98,7 @@ class Daemon {
     bool ordered = false;
   };
   std::vector<Exit> exits_;
+  std::map<WorkerId, Time> away_;  ///< when each was last seen to go, or back without that
   std::vector<std::uint64_t> dead_spawns_;
   std::set<scheduler::SessionId> left_;  ///< on purpose
   std::map<scheduler::SessionId, std::uint64_t> next_deliveries_;

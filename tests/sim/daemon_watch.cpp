@@ -32,6 +32,7 @@ void Daemon::watch_deadlines() {
 
 void Daemon::before(const Event& event) {
   if (world_.covers()) cover(event);
+  watch_away(event);
   Oracle& oracle = world_.oracle();
   accepted_before_ = actions_.accepted.size();
   next_before_ = core_.tasks().next_number();
@@ -131,16 +132,44 @@ void Daemon::after(const Event& event) {
   }
 }
 
+void Daemon::watch_away(const Event& event) {
+  if (const auto* gone = std::get_if<event::WorkerDisconnected>(&event)) {
+    away_[gone->worker] = world_.now();
+  } else if (const auto* hello = std::get_if<event::WorkerHello>(&event)) {
+    for (const scheduler::Worker& w : core_.workers().workers) {
+      if (w.id != 0 && w.instance == hello->instance) away_[w.id] = world_.now();
+    }
+  } else if (const auto* back = std::get_if<event::Announced>(&event)) {
+    for (const AttemptToken& token : back->running) {
+      const TaskSlot slot = core_.current(back->worker, token);
+      if (slot == kNoSlot || (core_.tasks()[slot].flags & kStopSent) == 0) continue;
+      if (core_.tasks().side_if(slot)->stop_until > world_.now()) world_.oracle().saw(Seen::stopped_after_return);
+    }
+  }
+}
+
+/// What a worker that was away may add to the time that a call has to stop: it may not have heard the order.
+Time Daemon::patience(TaskSlot slot, Time since) const {
+  if (!is_at_worker(core_.tasks()[slot].phase)) return 0;
+  const scheduler::Worker& w = core_.workers().workers[core_.tasks()[slot].worker];
+  const auto away = away_.find(w.id);
+  return away != away_.end() && (w.connection == 0 || away->second >= since) ? core_.limits().worker_return : 0;
+}
+
 /// It is to be cancelled, running or not: then it ends in time.
 void Daemon::watch_cancel(TaskSlot slot, Time grace) {
   if (slot == kNoSlot || is_terminal(core_.tasks()[slot].phase)) return;
   const TaskNumber number = core_.tasks()[slot].number;
-  world_.after(grace + 5 * kMs, [number, mine = epoch(), &world = world_] {
-    const Scheduler& core = world.daemon().core();
-    const TaskSlot now = world.daemon().epoch() == mine ? core.tasks().find(number) : kNoSlot;
-    if (now == kNoSlot || is_terminal(core.tasks()[now].phase)) return;
+  const Time since = patience(slot, world_.now()) != 0 ? 0 : world_.now();
+  const auto check = [number, since, mine = epoch(), &world = world_](bool late) {
+    const Daemon& daemon = world.daemon();
+    const TaskSlot now = daemon.epoch() == mine ? daemon.core().tasks().find(number) : kNoSlot;
+    if (now == kNoSlot || is_terminal(daemon.core().tasks()[now].phase)) return;
+    if (!late && daemon.patience(now, since) != 0) return;
     throw Violation("task " + std::to_string(number) + " was to be cancelled, its grace is over, and it has not ended");
-  });
+  };
+  world_.after(grace + 5 * kMs, [check] { check(false); });
+  world_.after(grace + core_.limits().worker_return + 5 * kMs, [check] { check(true); });
 }
 
 /// Its times will be kept.
@@ -156,7 +185,7 @@ void Daemon::watch_taken(TaskNumber number) {
   if (spec.deadline_ns > 0) {
     // The grace of a call, and then its process is replaced.
     const bool by_hand = world_.mixture().by_hand != 0;
-    const Time all = core_.limits().stop_grace + 60 * kMs + (by_hand ? core_.limits().worker_return + 300 * kMs : 0);
+    const Time all = core_.limits().stop_grace + core_.limits().worker_return + 60 * kMs + (by_hand ? 300 * kMs : 0);
     world_.after(spec.deadline_ns + all, [number, live, mine, &world = world_] {
       if (world.daemon().epoch() == mine) world.oracle().deadline_check(number, live(number));
     });
@@ -173,7 +202,8 @@ void Daemon::watch_taken(TaskNumber number) {
 void Daemon::watch_call(const AttemptToken& token) {
   const Time until = world_.oracle().may_run_until(token.task, token.attempt);
   if (until == kNever) return;
-  const Time last = until + core_.limits().neighbour_time + 5 * kMs;
+  const Time last =
+      until + core_.limits().neighbour_time + 5 * kMs + (away_.empty() ? 0 : core_.limits().worker_return);
   if (last <= world_.now()) world_.oracle().runs_too_long(token.task);
   world_.at(last, [this, token, &world = world_] {
     if (world.daemon().epoch() == token.epoch) watch_call(token);

@@ -25,6 +25,7 @@ const char* name_of(Seen what) {
                                                "a client died",
                                                "a task was cancelled before it started",
                                                "a running task was stopped",
+                                               "a stop reached a worker that had been away, in time",
                                                "a task succeeded although it was told to stop",
                                                "a task was cancelled because its client went",
                                                "a task was cancelled by number",

@@ -31,6 +31,7 @@ enum class Seen : std::uint8_t {
   client_died,
   cancelled_before_start,
   stopped_while_running,
+  stopped_after_return,
   succeeded_though_stopped,
   cancelled_on_disconnect,
   cancelled_by_number,
