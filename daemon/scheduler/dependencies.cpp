@@ -111,15 +111,14 @@ bool Scheduler::link(TaskSlot slot, const Dependency& d, bool input, Time now, A
     }
     edges_.add(g.dependants, {number, kNone, d.on, false});
   } else {
-    bool issued = false;
-    TaskSlot on = kNoSlot;
-    if (d.number != 0) {
-      issued = tasks_.issued(d.number);
-      on = tasks_.find(d.number);
-    } else if (const SessionId owner = sessions_.by_stream(d.id.stream); owner != sessions_.end()) {
-      on = find_seq(sessions_[owner], d.id.seq, issued);
+    bool issued = d.number != 0 && tasks_.issued(d.number);
+    TaskNumber named = d.number;
+    if (const SessionId owner = sessions_.by_stream(d.id.stream); named == 0 && owner != sessions_.end()) {
+      named = number_at(sessions_[owner], d.id.seq, issued);
     }
-    if (on == kNoSlot || tasks_[on].number >= number) {
+    const TaskSlot on = tasks_.find(named);
+    // A later number is later, also if it is another name of an earlier task.
+    if (on == kNoSlot || named >= number) {
       const std::string whom = d.number != 0 ? "task " + std::to_string(d.number) : "a task";
       const bool forgotten = on == kNoSlot && issued;
       reject(slot, ErrorKind::rejected,

@@ -32,6 +32,7 @@ enum class Mutant : std::uint8_t {
   rate_ignored,
   promise_forgotten,
   limit_knows_no_shares,
+  waiting_not_abandoned,
   count
 };
 /// The one that is active, of the whole process.

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/scheduler/mutants.hpp"
 #include "daemon/scheduler/scheduler.hpp"
 
 namespace futured::scheduler {
@@ -118,6 +119,7 @@ void Scheduler::abandon_portion(Time now, Actions& actions) {
     if (number == 0) break;
     const TaskSlot slot = tasks_.find(number);
     if (is_terminal(tasks_[slot].phase)) continue;
+    if (FUTURED_MUTANT(waiting_not_abandoned) && tasks_[slot].phase == Phase::waiting) continue;
     if (is_at_worker(tasks_[slot].phase)) {
       detach_from_worker(slot, now);
       end_attempt(slot, Attempt::Ending::lost, "the daemon was stopped", now);

@@ -140,6 +140,7 @@ class Scheduler {
   void bury_if_free(SessionId id, Actions& actions);
   void sweep_sessions(std::size_t& portion, Time now, Actions& actions);
   TaskSlot find_seq(const Session& session, Seq seq, bool& issued) const;
+  TaskNumber number_at(const Session& session, Seq seq, bool& issued) const;
 
   // submits.cpp
   struct Placement {

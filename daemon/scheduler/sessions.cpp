@@ -92,8 +92,14 @@ TaskSlot Scheduler::find(const event::TaskRef& ref, bool& issued) const {
 }
 
 TaskSlot Scheduler::find_seq(const Session& s, Seq seq, bool& issued) const {
+  const TaskNumber number = number_at(s, seq, issued);
+  return number == 0 ? kNoSlot : tasks_.find(number);
+}
+
+/// 0: of no task that may be known.
+TaskNumber Scheduler::number_at(const Session& s, Seq seq, bool& issued) const {
   issued = seq < s.accepted_seq;
-  if (!issued) return kNoSlot;
+  if (!issued) return 0;
   std::uint64_t low = s.extents.begin();
   std::uint64_t high = s.extents.end();
   while (low < high) {  // the first extent that begins after seq
@@ -104,10 +110,9 @@ TaskSlot Scheduler::find_seq(const Session& s, Seq seq, bool& issued) const {
       high = mid;
     }
   }
-  if (low == s.extents.begin()) return kNoSlot;
+  if (low == s.extents.begin()) return 0;
   const ExtentRef& x = s.extents[low - 1];
-  if (!x.live || seq >= x.first_seq + x.count) return kNoSlot;
-  return tasks_.find(x.first_number + (seq - x.first_seq));
+  return x.live && seq < x.first_seq + x.count ? x.first_number + (seq - x.first_seq) : 0;
 }
 
 TaskSlot Scheduler::by_handle(SessionId session, std::uint64_t handle) const {

@@ -144,3 +144,24 @@ TEST_CASE("a chain of ten thousand that fails at its head ends link by link") {
   CHECK(last->failure->message.find("task 1 failed, so that task 9999 was cancelled") == 0);
   crowd.check();
 }
+
+TEST_CASE("another name of an earlier task that is given later was not there before") {
+  Bench b;
+  const WorkerId w = b.worker(1, 1);
+  const SessionId c = b.hello();
+  Spec keyed = Bench::spec();
+  keyed.key = "k";
+  b.submit(c, 1, keyed);
+  Spec waits = Bench::spec();
+  waits.after.push_back({0, {Bench::stream(1), 2}, 1, {}, Condition::any});
+  std::vector<Slice> one{Slice::copy("in")};
+  std::vector<Slice> two{Slice::copy("in")};
+  const TaskNumber n = b.s.tasks().next_number();
+  // Both in one turn, so that the second is there when the dependency is looked up.
+  b.handle(event::Submit{c, 1, {&waits, 1}, {}, one});
+  b.handle(event::Submit{c, 2, {&keyed, 1}, {}, two});
+  b.turn();
+  CHECK(b.s.tasks().find(n + 1) == b.slot(1));
+  CHECK(b.phase(n) == Phase::failed);
+  (void)w;
+}

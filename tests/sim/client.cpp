@@ -37,6 +37,18 @@ StreamId Client::new_stream() {
 
 bool Client::idle() const { return wanted_ == 0 && session_.awaited() == 0 && session_.unaccepted() == 0; }
 
+std::string Client::still_owed() const {
+  const std::string name = "client " + std::to_string(number_);
+  if (session_.phase() != client::Session::Phase::up) return name + " is not connected";
+  for (Seq seq = 0; seq < session_.first_unaccepted(); ++seq) {
+    if (session_.awaits(seq)) return name + " awaits task key " + std::to_string(keys_[seq]);
+  }
+  for (const auto& [handle, key] : attached_) {
+    if (session_.awaits(handle)) return name + " follows task key " + std::to_string(key);
+  }
+  return {};
+}
+
 std::string Client::waits_for() const {
   return "client " + std::to_string(number_) + " still waits: " + std::to_string(wanted_) + " to submit, " +
          std::to_string(session_.unaccepted()) + " not accepted, " + std::to_string(session_.awaited()) + " awaited";

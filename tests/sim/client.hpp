@@ -33,6 +33,8 @@ class Client final : public Peer {
   ConnectionId connection() const { return connection_; }
   /// Whether everything that was wanted is submitted, accepted and resolved.
   bool idle() const;
+  /// Of what the daemon has accepted or was asked for, something whose end it has not told; in words, or empty.
+  std::string still_owed() const;
   /// In words, if it is not idle.
   std::string waits_for() const;
 

@@ -14,7 +14,7 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): this file s
 namespace {
 
 constexpr Time kLastWords = 20 * kMs;
-constexpr std::uint64_t kCheckEvery = 10;  // turns
+constexpr std::uint64_t kCheckEvery = 40;  // turns
 
 Limits limits_of(const Mixture& m) {
   Limits l;
@@ -226,6 +226,24 @@ void Daemon::close_group(const std::string& name) {
   world_.oracle().group_closed(name);
   handle(event::CloseGroup{name});
   arm(world_.now());
+}
+
+void Daemon::drain() {
+  handle(event::Drain{});
+  arm(world_.now());
+}
+
+void Daemon::abandon() {
+  world_.note("daemon: gives up what has not ended");
+  world_.oracle().abandoned();
+  handle(event::Abandon{});
+  turn();
+}
+
+void Daemon::check_left() const {
+  const Counts& c = core_.counts();
+  if (!core_.abandoned() || c.waiting + c.queued + c.running != 0) throw Violation("the daemon left with live tasks");
+  if (core_.owes_deliveries()) throw Violation("the daemon left with outcomes that were not taken");
 }
 
 void Daemon::submit_own(Key key, const Slice& input, TaskNumber retry_of) {

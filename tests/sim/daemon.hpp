@@ -30,6 +30,8 @@ class Daemon {
   void set_limit(const scheduler::event::SetLimit& limit);
   void forget(TaskNumber number);
   void close_group(const std::string& name);
+  void drain();
+  void abandon();
   void submit_own(Key key, const Slice& input, TaskNumber retry_of);
   void turn();
   void arm(Time when);
@@ -39,6 +41,8 @@ class Daemon {
   const scheduler::Scheduler& core() const { return core_; }
   void check() const;
   void check_empty() const;
+  /// After abandon() and when all is quiet.
+  void check_left() const;
   /// Ended tasks whose retention has not passed.
   std::size_t kept() const;
 
@@ -110,7 +114,8 @@ class Daemon {
   std::vector<Key> submitted_;  ///< of the event there is
   std::size_t accepted_before_ = 0;
   TaskNumber next_before_ = 0;
-  bool may_refuse_ = false;  ///< before the event: a task of its own has no room
+  bool no_room_ = false;  ///< before the event, for a task of its own
+  bool leaving_ = false;  ///< before the event
   // Of each flow: the number that was dispatched last for the first time.
   using FlowName = std::tuple<scheduler::SessionId, std::string, std::string, std::int32_t, std::string, std::string>;
   std::map<FlowName, TaskNumber> first_dispatches_;

@@ -36,7 +36,8 @@ void Daemon::before(const Event& event) {
   Oracle& oracle = world_.oracle();
   accepted_before_ = actions_.accepted.size();
   next_before_ = core_.tasks().next_number();
-  may_refuse_ = core_.room() == 0;
+  no_room_ = core_.room() == 0;
+  leaving_ = core_.draining();
   if (const auto* submit = std::get_if<event::Submit>(&event)) {
     submitted_.clear();
     for (const Slice& input : submit->payloads) submitted_.push_back(Oracle::key_of(input));
@@ -105,6 +106,7 @@ void Daemon::after(const Event& event) {
         continue;
       }
       oracle.taken(key, number, {s->stream, seq}, world_.now(), turns_);
+      oracle.life_now(number)->may_be_refused = leaving_;
       watch_taken(number);
     }
   } else if (const auto* ran = std::get_if<event::Ran>(&event)) {
@@ -123,7 +125,7 @@ void Daemon::after(const Event& event) {
     const Key key = submitted_.at(0);
     oracle.taken(key, number, {}, world_.now(), turns_);
     oracle.accepted(key, number, epoch());
-    oracle.life_now(number)->may_be_refused = may_refuse_;
+    oracle.life_now(number)->may_be_refused = no_room_ || leaving_;
     const TaskSlot slot = core_.tasks().find(number);
     if (const SideRecord* side = core_.tasks().side_if(slot); is_terminal(core_.tasks()[slot].phase)) {
       oracle.ended(number, state_of(core_.tasks()[slot].phase), side->failure->kind, {}, world_.now());
@@ -211,6 +213,7 @@ void Daemon::watch_call(const AttemptToken& token) {
 }
 
 void Daemon::watch_runs() {
+  if (core_.draining() && !actions_.runs.empty()) throw Violation("a call was sent while the daemon leaves");
   for (const TokenOrder& s : actions_.stops) world_.oracle().stop_ordered(s.token, world_.now() + s.grace);
   for (const Run& r : actions_.runs) {
     const TaskRecord& t = core_.tasks()[r.task];

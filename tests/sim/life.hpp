@@ -33,7 +33,7 @@ struct Life {
   Time taken = 0;
   std::uint64_t taken_turn = 0;
   std::vector<Wanted> after;
-  bool may_be_refused = false;     ///< there was no room for it
+  bool may_be_refused = false;     ///< there was no room for it, or the daemon was leaving
   std::vector<TaskNumber> rivals;  ///< those with its key that it was not attached to
 
   // Attempts.

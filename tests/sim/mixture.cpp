@@ -73,6 +73,7 @@ Mixture Mixture::of(Random& r) {
   m.forget = sometimes(0.1, 2 * kMs, 50 * kMs);
   m.own = sometimes(0.12, 3 * kMs, 60 * kMs);
   m.close_group = m.groups > 0 ? sometimes(0.3, 20 * kMs, 200 * kMs) : 0;
+  m.leave = r.chance(0.15) ? r.between(5 * kMs, m.faults_until) : 0;
   if (r.chance(0.004)) {
     // Only what fairness is about, and enough of it for many turns.
     m.flood = 1;
@@ -88,6 +89,7 @@ Mixture Mixture::of(Random& r) {
     m.delays = m.backoffs = 0;
     m.second_pool = m.by_hand = 0;
     m.unknown = m.deadlines = m.expiries = m.timeouts = m.cancel_on_disconnect = m.groups = 0;
+    m.leave = 0;
     m.cancel = m.cancel_number = m.kill_worker = m.kill_client = m.leave_client = m.restart = m.own = 0;
     m.break_client = m.drain_worker = m.scale = 0;
   }

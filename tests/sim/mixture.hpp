@@ -35,6 +35,7 @@ struct Mixture {
   // faults and orders: mean time between two, 0: never
   Time break_client = 0, break_worker = 0, kill_worker = 0, kill_client = 0, leave_client = 0, drain_worker = 0,
        scale = 0, cancel = 0, attach = 0, cancel_number = 0, restart = 0;
+  Time leave = 0;  ///< when the daemon is told to stop; then another one comes
   Time pause = 0, set_limit = 0, forget = 0, own = 0, close_group = 0;
 
   static Mixture of(Random& random);
@@ -51,6 +52,7 @@ struct Mixture {
     f("second_pool", second_pool, 0);
     f("codec", codec, 0);
     f("restart", restart, 0);
+    f("leave", leave, 0);
     f("break_client", break_client, 0);
     f("break_worker", break_worker, 0);
     f("kill_worker", kill_worker, 0);

@@ -44,6 +44,7 @@ constexpr Bug kBugs[] = {
     {Mutant::cancel_forgotten, "cancel_forgotten", "a running call is not told to stop"},
     {Mutant::rate_ignored, "rate_ignored", "a rate is overlooked"},
     {Mutant::limit_knows_no_shares, "limit_knows_no_shares", "at a limit flows take turns, not shares"},
+    {Mutant::waiting_not_abandoned, "waiting_not_abandoned", "a daemon that leaves forgets those that wait"},
     {Mutant::promise_forgotten, "promise_forgotten", "credit that was granted does not count against the limit"},
 };
 static_assert(sizeof kBugs / sizeof *kBugs + 1 == static_cast<std::size_t>(Mutant::count), "each has a line");

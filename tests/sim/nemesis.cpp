@@ -142,6 +142,14 @@ void World::submit_own() {
   oracle_.unresolvable(key);
   daemon_->submit_own(key, Slice::of(Oracle::input_of(key)), retry_of);
 }
+/// The daemon is to stop: first it lets end what runs, then it gives up.
+void World::leave() {
+  note("the daemon is to leave");
+  daemon_->drain();
+  after(random_.skewed(0, 150 * kMs), [this, mine = daemon_->epoch()] {
+    if (daemon_->epoch() == mine) daemon_->abandon();
+  });
+}
 void World::close_some_group() { daemon_->close_group("g" + std::to_string(random_.below(kGroups))); }
 
 void World::heal() {

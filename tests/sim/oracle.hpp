@@ -64,6 +64,7 @@ class Oracle {
     std::string result;
     TaskNumber number = 0;  ///< as told by the daemon of `epoch`
     std::uint32_t epoch = 0;
+    TaskNumber last_taken = 0;  ///< by the daemon that took it last
   };
 
   // ---- what clients see
@@ -102,6 +103,8 @@ class Oracle {
   void reported(const AttemptToken& token, std::uint64_t worker, const scheduler::event::RanFailure* failure, Time now,
                 std::uint64_t turn);
   void ended(TaskNumber number, TaskState state, ErrorKind kind, const Slice& result, Time now);
+  /// From now on what has not ended ends as lost.
+  void abandoned() { abandoned_ = true; }
   void group_closed(const std::string& name) { closed_groups_.insert(name); }
   /// By now a deadline and all that it takes has passed: `live` says whether it has ended.
   void deadline_check(TaskNumber number, bool live) const;
@@ -147,6 +150,7 @@ class Oracle {
 
   std::vector<Task> tasks_;
   std::uint32_t epoch_ = 1;
+  bool abandoned_ = false;
   Time now_ = 0;
   std::map<LifeId, Life> lives_;
   std::map<std::pair<std::string, Seq>, TaskNumber> numbers_;  ///< of this daemon, by stream and seq

@@ -28,6 +28,7 @@ Life* Oracle::body(std::uint32_t epoch, TaskNumber number) {
 
 void Oracle::new_daemon(std::uint32_t epoch) {
   epoch_ = epoch;
+  abandoned_ = false;
   quotas.reset();
   numbers_.clear();
   groups_.clear();
@@ -37,8 +38,12 @@ void Oracle::new_daemon(std::uint32_t epoch) {
   awaited_groups_.clear();
 }
 
-/// It may be gone by now: nobody is owed its outcome any more.
-bool Oracle::may_be_forgotten(const Life& l) const { return tasks_[l.key].resolved || l.forgettable; }
+/// It may be gone by now: nobody is owed its outcome any more. A client whose session was given up before it heard of
+/// an acknowledgement submits the same task in another.
+bool Oracle::may_be_forgotten(const Life& l) const {
+  const Task& t = tasks_[l.key];
+  return t.resolved || l.forgettable || t.last_taken != l.number;
+}
 
 Wanted Oracle::wanted(const scheduler::Dependency& d, const Life& l) const {
   Wanted w;
@@ -80,6 +85,7 @@ void Oracle::taken(Key key, TaskNumber number, const TaskId& id, Time now, std::
   l.number = number;
   l.taken = now;
   l.taken_turn = turn;
+  tasks_[key].last_taken = number;
   numbers_[{raw(id.stream), id.seq}] = number;
   const scheduler::Spec& s = tasks_[key].spec;
   for (const scheduler::Dependency& d : s.after) l.after.push_back(wanted(d, l));
@@ -113,6 +119,7 @@ void Oracle::taken_as(Key key, TaskNumber number, TaskNumber existing, const Tas
   l.number = number;
   l.same_as = existing;
   l.taken = now;
+  tasks_[key].last_taken = number;
   numbers_[{raw(id.stream), id.seq}] = number;
   const Life* other = at(epoch_, existing);
   const scheduler::Spec& mine = tasks_[key].spec;
@@ -129,7 +136,7 @@ void Oracle::taken_as(Key key, TaskNumber number, TaskNumber existing, const Tas
 
 /// `before` must be over, because `life` goes on.
 void Oracle::check_over(const Life& before, const Life& l, const char* why) {
-  if (!executes(before, now_)) return;
+  if (!executes(before, now_) || abandoned_) return;
   violated(l.key, "it goes on while task " + std::to_string(before.number) + ", " + why + ", runs");
 }
 
@@ -248,7 +255,7 @@ void Oracle::stop_ordered(const AttemptToken& token, Time until) {
 
 void Oracle::reported(const AttemptToken& token, std::uint64_t worker, const scheduler::event::RanFailure* failure,
                       Time now, std::uint64_t turn) {
-  if (token.epoch != epoch_) return;
+  if (token.epoch != epoch_ || abandoned_) return;
   Life* l = at(epoch_, token.task);
   if (l == nullptr) throw Violation("task " + std::to_string(token.task) + " was executed, and nobody submitted it");
   if (token.attempt != l->sent || l->worker != worker || l->returned || l->state != TaskState::unknown) return;
@@ -279,6 +286,7 @@ void Oracle::deadline_check(TaskNumber number, bool live) const {
 Time Oracle::may_run_until(TaskNumber number, std::uint32_t attempt) const {
   const Life* l = life(epoch_, number);
   if (l == nullptr || !l->executing || l->executing->token.attempt != attempt) return scheduler::kNever;
+  if (abandoned_) return scheduler::kNever;  // its process goes with the daemon
   const auto stop = l->stops.find(attempt);
   return stop == l->stops.end() ? 0 : stop->second;
 }
@@ -380,10 +388,13 @@ void Oracle::check_failed(const Life& l, Time now) {
       break;
     }
     case ErrorKind::too_large:
-      if (l.failed_for_good && mixture_.codec != 0) break;  // its reply was
+      if ((l.failed_for_good || l.unsure) && mixture_.codec != 0) break;  // its reply was
       if (s.input_from == UINT32_MAX || mixture_.payload_bytes > 1'000'000) {
         violated(l.key, "it was called too large, and is not");
       }
+      break;
+    case ErrorKind::lost:
+      if (!abandoned_) violated(l.key, "it was called lost, and the daemon is there");
       break;
     default:
       violated(l.key, "it failed with a kind that nobody gave it: " + std::string(name(l.kind)));
@@ -473,10 +484,14 @@ void Oracle::see_end(const Life& l) {
           saw(Seen::crash_budget_spent);
           break;
         case ErrorKind::rejected:
-          saw(l.may_be_refused                          ? Seen::own_refused
+          saw(l.may_be_refused && t.client != kNobody   ? Seen::refused_leaving
+              : l.may_be_refused                        ? Seen::own_refused
               : t.spec.type == "unknown"                ? Seen::rejected
               : closed_groups_.count(t.spec.group) != 0 ? Seen::group_closed
                                                         : Seen::dependency_forgotten);
+          break;
+        case ErrorKind::lost:
+          saw(Seen::lost_with_the_daemon);
           break;
         case ErrorKind::too_large:
           saw(Seen::input_too_large);

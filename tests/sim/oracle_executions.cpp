@@ -49,7 +49,7 @@ void Oracle::execution_began(const Slice& input, const AttemptToken& token, std:
   l->last_began = now;
   if (l->cancel_granted) violated(key, "it began after its client was told that it is cancelled");
   // A call that has been told to stop may begin where the order has not arrived.
-  if (l->stops.count(token.attempt) == 0) {
+  if (l->stops.count(token.attempt) == 0 && !abandoned_) {
     if (l->state != TaskState::unknown) violated(key, "it began after its client was told that it has ended");
     if (l->over_for != 0) {
       violated(key, "it began after task " + std::to_string(l->over_for) + ", for which it had to be over");

@@ -86,7 +86,9 @@ const char* name_of(Seen what) {
                                                "a task was refused by a closed group",
                                                "two shares took turns",
                                                "the daemon submitted a task of its own",
-                                               "the daemon was too full for a task of its own",
+                                               "the daemon refused a task of its own",
+                                               "a task was refused by a daemon that was leaving",
+                                               "a task was lost with a daemon that left, and its client was told",
                                                "an ended task was submitted once more",
                                                "a kept task was forgotten by order"};
   return names[static_cast<std::size_t>(what)];

@@ -93,6 +93,8 @@ enum class Seen : std::uint8_t {
   shares_took_turns,
   own_task,
   own_refused,
+  refused_leaving,
+  lost_with_the_daemon,
   retried_by_order,
   forgotten_by_order,
   count

@@ -35,7 +35,15 @@ World::World(std::uint64_t seed, const Options& options, Sightings& seen)
 World::~World() = default;
 
 void World::at(Time when, std::function<void()> what) {
-  queue_.push({std::max(when, now_), order_++, std::move(what)});
+  std::size_t at = whats_.size();
+  if (free_whats_.empty()) {
+    whats_.push_back(std::move(what));
+  } else {
+    at = free_whats_.back();
+    free_whats_.pop_back();
+    whats_[at] = std::move(what);
+  }
+  queue_.push({std::max(when, now_), order_++, at});
 }
 
 void World::note(const char* format, ...) {
@@ -177,11 +185,23 @@ Worker* World::some_worker() {
 void World::run_until_quiet(const char* what) {
   while (!queue_.empty()) {
     if (++steps_ > kMostSteps) throw Violation(std::string("no end in sight ") + what);
-    // The element is moved out of a queue that lets nobody touch its top.
-    Pending next = std::move(const_cast<Pending&>(queue_.top()));
+    const Pending next = queue_.top();
     queue_.pop();
     now_ = next.when;
-    next.what();
+    const std::function<void()> what_now = std::move(whats_[next.what]);
+    free_whats_.push_back(next.what);
+    what_now();
+  }
+}
+
+/// The daemon drained, gave up what was left, and all is quiet: everybody has heard what became of his tasks.
+void World::check_left() const {
+  daemon_->check();
+  daemon_->check_left();
+  for (const auto& c : clients_) {
+    if (const std::string what = c->alive() ? c->still_owed() : std::string(); !what.empty()) {
+      throw Violation(what + ", and the daemon has left");
+    }
   }
 }
 
@@ -220,8 +240,14 @@ void World::run() {
   nemesis(m.forget, &World::forget_some);
   nemesis(m.own, &World::submit_own);
   nemesis(m.close_group, &World::close_some_group);
+  if (m.leave != 0) at(m.leave, [this] { leave(); });
   at(m.faults_until, [this] { heal(); });
   run_until_quiet("after the faults have stopped");
+  if (daemon_->core().draining()) {
+    check_left();
+    restart();
+    run_until_quiet("after the daemon has left and another has come");
+  }
 
   for (const auto& c : clients_) {
     if (c->alive() && !c->idle()) throw Violation(c->waits_for() + ", and nothing happens any more");

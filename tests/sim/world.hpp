@@ -87,13 +87,12 @@ class World {
   struct Pending {
     Time when;
     std::uint64_t order;
-    std::function<void()> what;
+    std::size_t what;  // in whats_
     bool operator<(const Pending& o) const { return when != o.when ? when > o.when : order > o.order; }
   };
   Time delay();
   void start_worker(bool by_hand, std::uint32_t pool);
   void keep_workers();
-  void drain();
   void nemesis(Time mean, void (World::*what)());
   void break_some_client();
   void break_some_worker();
@@ -111,6 +110,8 @@ class World {
   void forget_some();
   void submit_own();
   void close_some_group();
+  void leave();
+  void check_left() const;
   void heal();
   Client* some_client();
   Worker* some_worker();
@@ -124,6 +125,8 @@ class World {
   Time now_ = kMs;
   std::uint64_t order_ = 0, steps_ = 0, hash_ = 0xcbf29ce484222325ULL;
   std::priority_queue<Pending> queue_;
+  std::vector<std::function<void()>> whats_;
+  std::vector<std::size_t> free_whats_;
   std::vector<Link> links_;  // by connection - 1
   std::unique_ptr<Daemon> daemon_;
   std::vector<std::unique_ptr<Client>> clients_;
