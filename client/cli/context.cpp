@@ -4,10 +4,16 @@
 
 namespace futured::cli {
 
+namespace {
+std::string usage_of(const Verb& verb) {
+  return "fut " + std::string(verb.name) + (verb.words.empty() ? "" : " ") + std::string(verb.words);
+}
+}  // namespace
+
 const std::string& Context::first_word(std::string_view what) const {
   if (args.words.empty()) {
-    throw Failure(Exit::usage, "'fut " + std::string(verb.name) + "' wants " + std::string(what) + ": fut " +
-                                   std::string(verb.name) + " " + std::string(verb.words));
+    throw Failure(Exit::usage,
+                  "'fut " + std::string(verb.name) + "' wants " + std::string(what) + ": " + usage_of(verb));
   }
   return args.words.front();
 }
@@ -15,8 +21,8 @@ const std::string& Context::first_word(std::string_view what) const {
 void Context::at_most(std::size_t most) const {
   if (args.words.size() > most || !args.after.empty()) {
     const std::string& extra = args.words.size() > most ? args.words[most] : args.after.front();
-    throw Failure(Exit::usage, "'fut " + std::string(verb.name) + "' has no use for '" + extra + "': fut " +
-                                   std::string(verb.name) + " " + std::string(verb.words));
+    throw Failure(Exit::usage,
+                  "'fut " + std::string(verb.name) + "' has no use for '" + extra + "': " + usage_of(verb));
   }
 }
 

@@ -35,7 +35,7 @@ schema::Json map_line(v1::TaskRecord record, std::uint64_t index, TaskNumber num
   record.set_number(number);
   record.set_state(outcome.state);
   record.set_attempt_count(outcome.attempts);
-  if (outcome.state != v1::STATE_SUCCEEDED) *record.mutable_error() = outcome.error;
+  outcome.put_error(record);
   record.set_result_bytes(outcome.bytes().size());
   schema::Json out = schema::Json::object().add("index", index);
   schema::Json task = json_of(record, outcome.result(info));

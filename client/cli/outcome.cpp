@@ -24,6 +24,15 @@ Json Outcome::result(const TaskInfo& info) const {
   return reply.empty() ? Json() : info.show(reply);
 }
 
+void Outcome::put_error(v1::TaskRecord& record) const {
+  const bool why = state == v1::STATE_FAILED || error.kind() != v1::ERROR_KIND_NONE;
+  if (why) {
+    *record.mutable_error() = error;
+  } else {
+    record.clear_error();
+  }
+}
+
 Outcome outcome_of(const Future<std::string>& future) {
   Outcome out;
   out.future = future;
@@ -165,7 +174,7 @@ Json whole_record(Context& context, const TaskInfo& info, TaskNumber number, con
   }
   if (record->state() != outcome.state) {
     record->set_state(outcome.state);
-    if (outcome.state != v1::STATE_SUCCEEDED) *record->mutable_error() = outcome.error;
+    outcome.put_error(*record);
   }
   return json_of(*record, outcome.result(info));
 }

@@ -23,6 +23,8 @@ struct Outcome {
   std::string_view bytes() const { return state == v1::STATE_SUCCEEDED ? future.bytes() : std::string_view(reply); }
   /// The result as JSON; null if there is none.
   schema::Json result(const TaskInfo& info) const;
+  /// Why it did not succeed, if there is a reason beyond its state.
+  void put_error(v1::TaskRecord& record) const;
 };
 
 /// Of a future that is done. Failure: the task is not known, or the daemon is gone.

@@ -18,7 +18,7 @@ void explain_missing(Context& context, const v1::TaskRef& task, const std::strin
       const auto bytes = attached.front().future.bytes();
   } catch (const Forgotten&) {
     code = Exit::forgotten;
-    text = "task " + shown + " is forgotten: its result was kept as long as it was asked for";
+    text = "task " + shown + " is forgotten: it is not kept any longer";
   } catch (const std::exception&) {  // not found, or gone meanwhile: the list said so
   }
   context.out.error_bytes("fut: " + text + "\n");

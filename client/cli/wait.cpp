@@ -99,7 +99,7 @@ int wait_verb(Context& context) {
         const Outcome outcome = outcome_of(attached[i].future);
         if (auto fresh = context.daemon.record(task.number())) task = std::move(*fresh);
         task.set_state(outcome.state);  // it may have been forgotten as soon as it ended
-        if (outcome.state != v1::STATE_SUCCEEDED) *task.mutable_error() = outcome.error;
+        outcome.put_error(task);
         if (context.out.json()) result = outcome.result(infos.of(task.type()));
       }
     }

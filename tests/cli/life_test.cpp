@@ -87,6 +87,28 @@ TEST_CASE("a task may wait for the last one, and take its result") {
   CHECK(has(none.err, "no task was submitted from here"));
 }
 
+TEST_CASE("a submit that is refused says so, and has a number all the same") {
+  const Said said = fut({"submit", "echo", "x", "--pool", "nope"});
+  CHECK(said.code == 65);
+  CHECK(said.out.find_first_not_of("0123456789\n") == std::string::npos);
+  CHECK(has(said.err, "(echo) failed: rejected: unknown pool 'nope'"));
+  CHECK(fut({"submit", "echo", "x", "--after", "99999999"}).code == 65);
+  const Said json = fut({"-j", "submit", "echo", "x", "--pool", "nope"});
+  CHECK(json.code == 65);
+  CHECK(text_of(json.json(), "state") == "failed");
+}
+
+TEST_CASE("the wait for a task that is cancelled names no reason where there is none") {
+  const std::string number = submitted({"sleep", "seconds=600"});
+  FutProcess wait({"wait", number}, Desk::shared().environment());
+  FutProcess json({"-j", "wait", number}, Desk::shared().environment());
+  while (text_of(fut({"status", "-j"}).json(), "clients") != "3") {
+  }
+  CHECK(fut({"cancel", number}).code == 0);
+  CHECK(wait.finish().out == number + " sleep cancelled\n");
+  CHECK(text_of(json.finish().json_lines().at(0), "error") == "null");
+}
+
 TEST_CASE("a key that is taken is the same task") {
   const auto one = fut({"submit", "-j", "echo", "x", "--key", "cli"}).json();
   CHECK(text_of(one, "existing") == "false");
