@@ -461,7 +461,7 @@ void Connection::on_cancelled(const wire::Envelope& e) {
 void Connection::on_attached(const wire::Envelope& e) {
   v1::Attached m;
   if (const Status s = wire::parse(e, m); !s.ok()) return protocol_error(s);
-  std::vector<std::pair<Cell*, bool>> gone;
+  std::vector<std::pair<Cell*, std::exception_ptr>> gone;
   {
     const Lock lock(state_);
     const auto at = attaches_.find(m.request());
@@ -475,7 +475,10 @@ void Connection::on_attached(const wire::Envelope& e) {
         // Only while the session awaits it: then this connection holds the cell.
         if (const auto a = attached_.find(wait->first + static_cast<Handle>(i)); a != attached_.end()) {
           a->second->number = t.number();
-          if (t.id().size() == 16) a->second->known_id = client::read_id(t.id());
+          if (t.id().size() == 16) {
+            a->second->known_id = client::read_id(t.id());
+            session_.attached_is(wait->first + static_cast<Handle>(i), t.id());
+          }
           if (t.state() == v1::STATE_RUNNING) a->second->cell.start();
         }
       }
@@ -483,10 +486,16 @@ void Connection::on_attached(const wire::Envelope& e) {
     std::vector<Handle> resolved_handles;
     session_.on_attached(m.request(), unknown, resolved_handles);
     for (const Handle h : resolved_handles) {
-      const auto i = wait ? static_cast<int>(h - wait->first) : 0;
-      const bool forgotten = wait && m.tasks(i).code() == v1::CODE_FORGOTTEN;
       sinks_.erase(h);
-      gone.emplace_back(take_cell(h), forgotten);
+      std::exception_ptr why;
+      if (wait == nullptr) {
+        why = client::lost_error();  // asked again: a daemon before this one had it
+      } else if (m.tasks(static_cast<int>(h - wait->first)).code() == v1::CODE_FORGOTTEN) {
+        why = std::make_exception_ptr(Forgotten("the daemon has forgotten this task: its result was kept no longer"));
+      } else {
+        why = std::make_exception_ptr(NotFound("the daemon does not know this task"));
+      }
+      gone.emplace_back(take_cell(h), std::move(why));
     }
     if (wait) {
       wait->answer = std::move(m);
@@ -495,13 +504,10 @@ void Connection::on_attached(const wire::Envelope& e) {
     }
     ++resolving_;
   }
-  for (const auto& [c, forgotten] : gone) {
+  for (auto& [c, why] : gone) {
     if (c == nullptr) continue;
     WakeList wakes;
-    c->fail(forgotten ? std::make_exception_ptr(
-                            Forgotten("the daemon has forgotten this task: its result was kept no longer"))
-                      : std::make_exception_ptr(NotFound("the daemon does not know this task")),
-            wakes);
+    c->fail(std::move(why), wakes);
     c->unref();
   }
   resolved();

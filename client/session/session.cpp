@@ -228,6 +228,10 @@ bool Session::on_attached(std::uint64_t request, std::span<const std::uint32_t> 
   return true;
 }
 
+void Session::attached_is(Handle handle, std::string id) {
+  if (const auto at = attached_.find(handle); at != attached_.end()) at->second.task = {0, std::move(id)};
+}
+
 // ---- time
 
 Time Session::next_deadline() const {

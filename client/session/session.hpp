@@ -164,6 +164,10 @@ class Session {
   /// `unknown`: by index, those that the daemon does not have; their handles are resolved by that, and returned.
   bool on_attached(std::uint64_t request, std::span<const std::uint32_t> unknown, std::vector<Handle>& resolved);
 
+  /// What the daemon calls the task of this handle: from now on it is asked for by that. Its number may be another
+  /// task's when the daemon was started again.
+  void attached_is(Handle handle, std::string id);
+
   // ---- time
   Time next_deadline() const;
   /// Call when next_deadline() has come, after everything that has arrived was handed in. When it gives up, `ended`.

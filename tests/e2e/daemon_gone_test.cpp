@@ -25,8 +25,15 @@ TEST_CASE("after a crash of a memory daemon its tasks are lost, not waited for, 
   CHECK(done.result(20s) == "before");
   auto slow = ex.submit("test.sleep_ms", "600000");
   REQUIRE(Control(ex).number(slow, 10s));  // acknowledged
+  Executor other = Executor::connect(daemon.endpoint());
+  const auto answer = Control(other).attach(number_of(ex, slow), 10s);
+  REQUIRE(answer.ok());
+  const Future<std::string> attached = answer->future;
   daemon.kill();
   daemon.start();
+  // The numbers begin again: this one is not the task that was attached to.
+  CHECK(Executor::connect(daemon.endpoint()).submit("echo", "one", TaskOptions().keep(1h)).result(20s) == "one");
+  CHECK(error_of(attached).kind == ErrorKind::lost);
   CHECK(error_of(slow).kind == ErrorKind::lost);
   CHECK(done.result() == "before");
   CHECK(ex.submit("echo", "after").result(20s) == "after");
