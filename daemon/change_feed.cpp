@@ -25,8 +25,8 @@ struct RecordView {
 };
 }  // namespace
 
-std::string ChangeFeed::cursor(std::uint64_t sequence) {
-  std::string raw;
+std::string ChangeFeed::cursor(std::uint64_t sequence) const {
+  std::string raw = origin_;
   for (int shift = 56; shift >= 0; shift -= 8) raw.push_back(static_cast<char>((sequence >> shift) & 0xff));
   return raw;
 }
@@ -42,10 +42,18 @@ v1::ChangeRecord& ChangeFeed::add() {
   return changes_.emplace_back(std::move(change));
 }
 
+void ChangeFeed::skip() {
+  changes_.clear();
+  ++next_;
+}
+
 Status ChangeFeed::read(const v1::Selector& selector, std::string& at, v1::Reply& into) const {
-  if (at.size() != 8) return {Code::invalid, "this cursor is not one of this daemon"};
+  if (at.size() != origin_.size() + 8) return {Code::invalid, "this cursor is not one of this daemon"};
+  if (at.compare(0, origin_.size(), origin_) != 0) {
+    return {Code::forgotten, "this cursor is of an earlier daemon; watch on from now, without one"};
+  }
   std::uint64_t from = 0;
-  for (const unsigned char ch : at) from = from << 8 | ch;
+  for (const unsigned char ch : at.substr(origin_.size())) from = from << 8 | ch;
   if (from > next_) return {Code::invalid, "this cursor is not one of this daemon"};
   const std::uint64_t first = next_ - changes_.size();
   from = std::max(from, first);

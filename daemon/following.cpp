@@ -194,7 +194,10 @@ Status Server::park(scheduler::SessionId session, const v1::Request& request, st
   }
   Parked p{session, request};
   if (request.has_watch()) {
-    if (!std::exchange(feed_on_, true)) handle(scheduler::event::Watched{true}, now);
+    if (!std::exchange(feed_on_, true)) {
+      feed_.skip();
+      handle(scheduler::event::Watched{true}, now);
+    }
     feed_used_ = now;
     if (request.watch().cursor().empty()) {
       // The first answer says where to go on from, and comes at once.

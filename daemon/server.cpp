@@ -74,7 +74,8 @@ Server::Server(DaemonConfig config, DaemonConfig written, Parts parts)
           },
           [this](scheduler::SessionId s, v1::Kind kind, const google::protobuf::MessageLite& m, wire::Frames frames) {
             to_client(s, kind, m, std::move(frames));
-          }) {
+          }),
+      feed_(instance_) {
   for (const v1::TaskType& type : parts_.catalog.types()) types_[type.name()] = type;
   for (const PoolConfig& pool : config_.pools) {
     scheduler::event::PoolDefined e{pool.name, {}, parts_.supervisor != nullptr ? pool.processes : 0};

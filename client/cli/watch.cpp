@@ -11,10 +11,16 @@ int watch_verb(Context& context) {
   std::string cursor;
   std::uint64_t next = 0;
   while (!context.out.closed()) {
-    auto changes = expect(context.daemon.control().changes(selection.selector, cursor, Control::Nanos::max()));
-    cursor = std::move(changes.cursor);
+    auto changes = context.daemon.control().changes(selection.selector, cursor, Control::Nanos::max());
+    if (!changes && changes.status().code() == Code::forgotten && !cursor.empty()) {
+      context.out.warn("the daemon was started again: changes are missing");
+      cursor.clear();
+      next = 0;
+      continue;
+    }
+    cursor = expect(changes).cursor;
     std::string text;
-    for (const auto& change : changes.records) {
+    for (const auto& change : changes->records) {
       // Only of all tasks the numbers have no gaps of their own.
       if (everything && next != 0 && change.sequence() > next) {
         context.out.warn(std::to_string(change.sequence() - next) + " changes are missing: more came than were kept");

@@ -296,6 +296,24 @@ TEST_CASE("watch goes on from cursor to cursor, and says when changes are missin
   CHECK(stage.asked().front().watch().selector().all());
 }
 
+TEST_CASE("watch goes on from now when the daemon was started again") {
+  std::atomic<int> calls{0};
+  Stage stage([&](const v1::Request& request) {
+    const int n = ++calls;
+    if (n == 2) return problem(v1::CODE_FORGOTTEN, "of an earlier daemon");
+    if (n == 4) return problem(v1::CODE_REFUSED, "enough");
+    CHECK(request.watch().cursor().empty() == (n != 2));
+    v1::Reply reply;
+    reply.set_cursor("c");
+    reply.add_changes()->set_sequence(static_cast<std::uint64_t>(n));
+    return reply;
+  });
+  const Said said = stage.fut({"-j", "watch"});
+  CHECK(said.code == 75);
+  CHECK(said.json_lines().size() == 2);
+  CHECK(has(said.err, "the daemon was started again: changes are missing"));
+}
+
 TEST_CASE("retry says when the input of a task was not kept") {
   Stage stage([](const v1::Request&) { return v1::Reply(); }, {record(12, v1::STATE_FAILED)});
   const Said said = stage.fut({"retry", "12"});

@@ -85,4 +85,20 @@ TEST_CASE("a cursor of another daemon is refused") {
   CHECK_FALSE(feed.read({}, foreign, reply).ok());
   foreign = std::string(8, '\xff');
   CHECK_FALSE(feed.read({}, foreign, reply).ok());
+  const ChangeFeed before("before");
+  const ChangeFeed after("after.");
+  foreign = before.now();
+  CHECK(after.read({}, foreign, reply).code() == futured::Code::forgotten);
+}
+
+TEST_CASE("who comes back after a while in which nothing was noted sees a gap") {
+  ChangeFeed feed("origin");
+  add(feed, change(1));
+  std::string cursor = feed.now();
+  feed.skip();
+  add(feed, change(2));
+  v1::Reply reply;
+  REQUIRE(feed.read({}, cursor, reply).ok());
+  REQUIRE(reply.changes_size() == 1);
+  CHECK(reply.changes(0).sequence() == 3);
 }
