@@ -106,7 +106,8 @@ void Oracle::taken(Key key, TaskNumber number, const TaskId& id, Time now, std::
     const bool kept = tasks_[rival.key].spec.keep_ns > now - rival.last_sent && mixture_.kept_tasks >= 1'000'000;
     // One that is submitted again is told so, or its session was given up, and what it left is forgotten.
     const bool again = rival.key == key;
-    if (rival.success_reported && !rival.unsure && !again && (!may_be_forgotten(rival) || (kept && !rival.forgettable))) {
+    if (rival.success_reported && !rival.unsure && !again &&
+        (!may_be_forgotten(rival) || (kept && !rival.forgettable))) {
       violated(key, "task " + std::to_string(n) + " has its key and has succeeded, and it was taken as another");
     }
     saw(Seen::key_free_again);
