@@ -28,14 +28,22 @@ class Ring {
   void push_back(T value) {
     if (chunks_.empty() || (end_ >> kBits) - (begin_ >> kBits) == chunks_.size()) grow();
     std::unique_ptr<T[]>& c = chunk(end_);
-    if (c == nullptr) c = spare_ != nullptr ? std::move(spare_) : std::make_unique<T[]>(kMask + 1);
+    if (c == nullptr && !spares_.empty()) {
+      c = std::move(spares_.back());
+      spares_.pop_back();
+    } else if (c == nullptr) {
+      c = std::make_unique<T[]>(kMask + 1);
+    }
     c[end_ & kMask] = std::move(value);
     ++end_;
   }
   void pop_front() {
     front() = T{};
     ++begin_;
-    if ((begin_ & kMask) == 0) spare_ = std::move(chunk(begin_ - 1));
+    if ((begin_ & kMask) == 0) {
+      std::unique_ptr<T[]> done = std::move(chunk(begin_ - 1));
+      if (spares_.size() < kSpares) spares_.push_back(std::move(done));
+    }
     if (begin_ == end_ && chunks_.size() > kKeep) reset();
   }
   /// Likewise for all before `position`, at most end(), a chunk at a time.
@@ -64,6 +72,7 @@ class Ring {
  private:
   static constexpr unsigned kBits = 6;
   static constexpr std::uint64_t kMask = (1U << kBits) - 1;
+  static constexpr std::size_t kSpares = 8;   // as many as a batch of tasks needs
   static constexpr std::size_t kKeep = 1024;  // chunks of which an empty ring remembers the places
   std::unique_ptr<T[]>& chunk(std::uint64_t position) { return chunks_[(position >> kBits) & (chunks_.size() - 1)]; }
   const std::unique_ptr<T[]>& chunk(std::uint64_t position) const {
@@ -79,7 +88,7 @@ class Ring {
     chunks_ = std::move(bigger);
   }
   std::vector<std::unique_ptr<T[]>> chunks_;  // by position; a power of two of them
-  std::unique_ptr<T[]> spare_;
+  std::vector<std::unique_ptr<T[]>> spares_;
   std::uint64_t begin_ = 0, end_ = 0;
 };
 
